@@ -1,1 +1,84 @@
-//! tcp-core
+//! A TCP server with a fixed pool of worker threads: accept, read, write, wait, stop.
+//!
+//! One thread accepts connections and deals them to the workers over bounded channels. Each worker
+//! runs a readiness loop of its own over the connections that it alone owns, and runs
+//! a [`Session`], the protocol, on each. Work that may block is done on a second pool: the connection
+//! itself moves there over a channel, and back.
+//!
+//! ```text
+//!             bounded channels        one readiness loop each
+//!  acceptor ----------------------> worker 0 ... worker N-1      <-> sockets
+//!                                      |  ^
+//!                       a connection   v  |  comes back
+//!                                   pool thread 0 ... M-1         <-> disks
+//! ```
+//!
+//! In scope: sockets, threads, deadlines, backpressure, sending memory and files, the stop.
+//! Out of scope: what the bytes mean. Nothing in this crate looks at a byte that it carries.
+//!
+//! The principal types are [`Server`] (bind and start), [`Service`] (makes a session for each
+//! connection), [`Session`] with [`Input`], [`Output`] and [`Wait`] (the contract with a protocol), and
+//! [`Limits`] (every bound, with its reason).
+//!
+//! # Example: a server that sends back what it is sent
+//! ```
+//! use std::io::{Read, Write};
+//! use std::time::Duration;
+//! use tcp_core::{Accepted, Input, Limits, Now, Output, Server, Session, Wait};
+//!
+//! struct Echo;
+//!
+//! impl Session for Echo {
+//!     fn advance(&mut self, now: Now, input: &mut Input<'_>, output: &mut Output) -> Wait {
+//!         output.tail().extend_from_slice(input.bytes());
+//!         input.consume(input.bytes().len());
+//!         if input.is_end() || now.stopping {
+//!             return Wait::Close;
+//!         }
+//!         Wait::Read { deadline: now.instant + Duration::from_secs(60) }
+//!     }
+//! }
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let server = Server::bind(([127, 0, 0, 1], 0).into(), Limits::default())?;
+//! let address = server.addresses()[0];
+//! let running = server.start(|_: &Accepted| Echo)?;
+//!
+//! let mut client = std::net::TcpStream::connect(address)?;
+//! client.write_all(b"hello")?;
+//! client.shutdown(std::net::Shutdown::Write)?;
+//! let mut answer = String::new();
+//! client.read_to_string(&mut answer)?;
+//! assert_eq!(answer, "hello");
+//!
+//! running.stopper().stop();
+//! running.join();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Trade-offs
+//! A connection stays with the worker it was dealt to, so one worker can be busier than another;
+//! in return no connection is ever shared, locked or handed over while it is served. Workers never
+//! block, so a session must not either; whatever might goes to the pool and pays two
+//! hand-overs, about 10 us.
+
+mod acceptor;
+mod connection;
+mod deadlines;
+mod input;
+mod limits;
+mod output;
+mod pool;
+mod server;
+mod session;
+mod slots;
+mod stop;
+mod sys;
+mod worker;
+
+pub use input::Input;
+pub use limits::{Limits, Pace};
+pub use output::Output;
+pub use server::{Running, Server, Stopper};
+pub use session::{Accepted, Now, Service, Session, Wait};

@@ -1,0 +1,192 @@
+//! Accepts connections and deals them to the workers.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Sender, TrySendError};
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+
+use crate::limits::{ACCEPT_BATCH, DESCRIPTOR_PAUSE, REFUSED_MAX};
+use crate::stop::Shared;
+use crate::worker::WAKE;
+use crate::{Accepted, Limits, Now, Service};
+
+/// How long a refused connection is kept so that it can read why.
+const REFUSED_FOR: Duration = Duration::from_secs(1);
+
+/// The acceptor, before it runs in a thread of its own.
+pub(crate) struct Acceptor<S> {
+    pub(crate) poll: Poll,
+    pub(crate) listeners: Vec<TcpListener>,
+    /// One for each worker, in order.
+    pub(crate) workers: Vec<Sender<(TcpStream, Accepted)>>,
+    pub(crate) service: Arc<S>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// How a run of accepts ends.
+enum Batch {
+    /// Nobody is waiting.
+    Empty,
+    /// There may be more.
+    Full,
+    /// The process is out of file descriptors.
+    NoDescriptor,
+}
+
+impl<S: Service> Acceptor<S> {
+    /// Watches the listeners.
+    pub(crate) fn register(&mut self) -> io::Result<()> {
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
+            self.poll.registry().register(listener, Token(index), Interest::READABLE)?;
+        }
+        Ok(())
+    }
+
+    /// Runs until the server stops. Who has been connected by then is still handed on; then
+    /// the listeners close, and new connections are refused by the kernel.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(self.listeners.len() + 1);
+        let mut refused = VecDeque::new();
+        let mut spare = spare_descriptor();
+        let mut next_worker = 0;
+        // Edge-triggered: a listener stays on this list until an accept finds nobody.
+        let mut waiting: Vec<bool> = vec![true; self.listeners.len()];
+        let mut pause = None;
+        loop {
+            let busy = waiting.contains(&true);
+            let timeout = match pause {
+                Some(pause) => Some(pause),
+                None if busy => Some(Duration::ZERO),
+                None if !refused.is_empty() => Some(REFUSED_FOR),
+                None => None,
+            };
+            if let Err(error) = self.poll.poll(&mut events, timeout)
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                log::error!("the acceptor cannot wait for connections: {error}");
+                return;
+            }
+            for event in events.iter().filter(|event| event.token() != WAKE) {
+                waiting[event.token().0] = true;
+            }
+            let stopping = self.shared.drain_until().is_some();
+            pause = None;
+            for (index, listener) in self.listeners.iter().enumerate() {
+                if !waiting[index] {
+                    continue;
+                }
+                match self.accept_batch(listener, &mut next_worker, &mut refused) {
+                    Batch::Empty => waiting[index] = false,
+                    Batch::Full => {}
+                    Batch::NoDescriptor => {
+                        self.refuse_with_spare(listener, &mut spare, &mut refused);
+                        pause = Some(DESCRIPTOR_PAUSE);
+                    }
+                }
+            }
+            refused.retain(|(_, until)| *until > Instant::now());
+            if stopping && (pause.is_some() || !waiting.contains(&true)) {
+                drop(self.workers);
+                for worker in 0..self.limits.workers {
+                    self.shared.wake(worker);
+                }
+                return;
+            }
+        }
+    }
+
+    fn accept_batch(
+        &self,
+        listener: &TcpListener,
+        next_worker: &mut usize,
+        refused: &mut VecDeque<(TcpStream, Instant)>,
+    ) -> Batch {
+        for _ in 0..ACCEPT_BATCH {
+            match listener.accept() {
+                Ok((socket, peer)) => {
+                    if self.shared.admit(self.limits.connections) {
+                        let local = socket.local_addr().unwrap_or(peer);
+                        self.deal(socket, Accepted { peer, local, worker: 0 }, next_worker);
+                    } else {
+                        self.refuse(socket, refused);
+                    }
+                }
+                Err(error) => {
+                    match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+                        Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => {
+                            return Batch::NoDescriptor;
+                        }
+                        Some(rustix::io::Errno::AGAIN) => return Batch::Empty,
+                        // The connection died while it waited, or the like (accept(2)): the
+                        // next one is not worse for it.
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Batch::Full
+    }
+
+    /// Hands a connection to the next worker in turn that has room; waits when none has.
+    fn deal(&self, socket: TcpStream, accepted: Accepted, next_worker: &mut usize) {
+        let mut item = (socket, accepted);
+        for _ in 0..self.workers.len() {
+            let worker = *next_worker % self.workers.len();
+            *next_worker = worker + 1;
+            item.1.worker = worker;
+            match self.workers[worker].try_send(item) {
+                Ok(()) => return self.shared.wake(worker),
+                Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) => item = back,
+            }
+        }
+        let worker = item.1.worker;
+        if self.workers[worker].send(item).is_err() {
+            self.shared.leave();
+        }
+        self.shared.wake(worker);
+    }
+
+    /// Tells a connection that there is no room, and keeps it for a moment: closed at once, its
+    /// unread request would turn the close into a reset, which can overtake the answer.
+    fn refuse(&self, socket: TcpStream, refused: &mut VecDeque<(TcpStream, Instant)>) {
+        let now = Now { instant: Instant::now(), wall: SystemTime::now(), stopping: false };
+        let refusal = self.service.refusal(now);
+        let _ = crate::sys::send(&socket, &[io::IoSlice::new(&refusal)], false);
+        let _ = socket.shutdown(Shutdown::Write);
+        if refused.len() == REFUSED_MAX {
+            refused.pop_front();
+        }
+        refused.push_back((socket, now.instant + REFUSED_FOR));
+    }
+
+    /// Out of descriptors: the spare one is given up for a moment, to tell the one who has
+    /// waited longest rather than to leave it waiting.
+    fn refuse_with_spare(
+        &self,
+        listener: &TcpListener,
+        spare: &mut Option<File>,
+        refused: &mut VecDeque<(TcpStream, Instant)>,
+    ) {
+        refused.clear();
+        log::warn!("out of file descriptors: connections are refused until some are free");
+        if spare.take().is_some()
+            && let Ok((socket, _)) = listener.accept()
+        {
+            self.refuse(socket, refused);
+            refused.clear();
+        }
+        *spare = spare_descriptor();
+    }
+}
+
+/// A descriptor in hand for when there is no other.
+fn spare_descriptor() -> Option<File> {
+    File::open("/dev/null").ok()
+}

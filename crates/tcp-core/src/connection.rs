@@ -1,0 +1,443 @@
+//! The life of one connection: send what is owed, then do what its session waits for.
+
+use std::io::{self, IoSlice, Read};
+use std::net::Shutdown;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use mio::net::TcpStream;
+
+use crate::limits::{FILE_STEP, WARM_BYTES};
+use crate::output::Segment;
+use crate::slots::Ready;
+use crate::sys::{self, Residence};
+use crate::{Accepted, Input, Limits, Now, Output, Session, Wait};
+
+/// A connection: its socket, its session, and what is on the way between them.
+///
+/// An owned value, in one place at a time: a worker's slot, a channel or a pool thread. While it
+/// is idle neither buffer holds heap memory.
+pub(crate) struct Connection<S> {
+    pub(crate) socket: TcpStream,
+    accepted: Accepted,
+    session: S,
+    /// Received and not consumed.
+    unread: Vec<u8>,
+    pub(crate) output: Output,
+    wait: Wait,
+    /// The peer has closed its sending side, and the session knows.
+    ended: bool,
+    /// `advance` is due although nothing may have come: the connection is new, or the server
+    /// is stopping.
+    nudged: bool,
+    /// Set while output is owed to a peer that does not take it.
+    owing: Option<Owing>,
+    /// Set from when the sending side is closed: when reading and discarding ends.
+    linger_until: Option<Instant>,
+    /// The session has panicked: what it holds may be half done, so it is asked nothing more.
+    panicked: bool,
+}
+
+/// How a peer takes what it is owed, since it first did not take all of it at once.
+struct Owing {
+    start: Instant,
+    last: Instant,
+    octets: u64,
+}
+
+/// How a turn ends.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Nothing to do before an event or the deadline.
+    Parked,
+    /// The budget is spent; there is more to do when the others have had their turn.
+    Again,
+    /// To the pool, which calls `block`.
+    Pool,
+    /// The connection is over.
+    Closed,
+}
+
+/// How an attempt to send what is owed ends.
+enum Flush {
+    Done,
+    Full,
+    Spent,
+    /// A file is to be sent that is not in memory: a pool thread reads it in first.
+    Cold,
+    Broken,
+}
+
+/// What a turn may use: the worker's, lent to one connection after the other.
+pub(crate) struct Lent<'w> {
+    pub(crate) limits: &'w Limits,
+    pub(crate) now: Now,
+    /// Reads go here first: an idle connection needs no buffer of its own.
+    pub(crate) scratch: &'w mut [u8],
+    /// An empty queue with room in it.
+    pub(crate) output: &'w mut Output,
+}
+
+impl<S: Session> Connection<S> {
+    pub(crate) fn new(
+        socket: TcpStream,
+        accepted: Accepted,
+        session: S,
+        now: Now,
+    ) -> Connection<S> {
+        Connection {
+            socket,
+            accepted,
+            session,
+            unread: Vec::new(),
+            output: Output::default(),
+            // The first `advance` comes at once, with what can be read by then.
+            wait: Wait::Read { deadline: now.instant },
+            ended: false,
+            nudged: true,
+            owing: None,
+            linger_until: None,
+            panicked: false,
+        }
+    }
+
+    /// One turn: goes on until the connection waits for something or has spent its budget.
+    pub(crate) fn turn(&mut self, ready: &mut Ready, lent: &mut Lent<'_>) -> Turn {
+        let borrowed = self.output.is_empty();
+        if borrowed {
+            std::mem::swap(&mut self.output, lent.output);
+        }
+        let turn = catch_unwind(AssertUnwindSafe(|| self.run(ready, lent))).unwrap_or_else(|_| {
+            self.panicked();
+            Turn::Closed
+        });
+        if borrowed && self.output.is_empty() {
+            std::mem::swap(&mut self.output, lent.output);
+        }
+        turn
+    }
+
+    /// The life of a connection on one screen.
+    fn run(&mut self, ready: &mut Ready, lent: &mut Lent<'_>) -> Turn {
+        let mut budget = lent.limits.turn_bytes;
+        loop {
+            if self.wait == Wait::Abort {
+                return Turn::Closed;
+            }
+            match self.flush(ready, &mut budget, lent.now.instant) {
+                Flush::Done => self.owing = None,
+                // What the pool does need not wait for the peer: the output travels along.
+                Flush::Full if self.wait == Wait::Pool => return Turn::Pool,
+                Flush::Full => return Turn::Parked,
+                Flush::Spent => return Turn::Again,
+                Flush::Cold => return Turn::Pool,
+                Flush::Broken => {
+                    self.wait = Wait::Abort;
+                    return Turn::Closed;
+                }
+            }
+            // Even a turn that moves no byte ends.
+            budget = budget.saturating_sub(512);
+            if budget == 0 {
+                return Turn::Again;
+            }
+            match self.wait {
+                Wait::Close | Wait::Abort => return Turn::Closed,
+                Wait::Pool => return Turn::Pool,
+                Wait::Drain => self.advance(0, lent),
+                Wait::Linger => match self.discard(ready, &mut budget, lent) {
+                    Some(turn) => return turn,
+                    None => continue,
+                },
+                Wait::Read { .. } if self.ended => return Turn::Closed,
+                Wait::Read { .. } => match self.receive(ready, lent) {
+                    Ok(received) => {
+                        budget = budget.saturating_sub(received);
+                        self.advance(received, lent);
+                    }
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                        self.wait = Wait::Abort;
+                        return Turn::Closed;
+                    }
+                    Err(_) if self.nudged => self.advance(0, lent),
+                    Err(_) => return Turn::Parked,
+                },
+            }
+        }
+    }
+
+    /// Reads once into the scratch; `Ok(0)` only at the end of the peer's bytes.
+    fn receive(&mut self, ready: &mut Ready, lent: &mut Lent<'_>) -> io::Result<usize> {
+        if !ready.readable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let room = lent.limits.input_bytes.saturating_sub(self.unread.len());
+        if room == 0 {
+            return Err(io::Error::other("the session neither consumes its input nor closes"));
+        }
+        let room = room.min(lent.scratch.len());
+        let result = retry(|| self.socket.read(&mut lent.scratch[..room]));
+        match &result {
+            // A read that does not fill the buffer has emptied the socket (epoll(7), edge
+            // triggered), but for an end that may stand behind the bytes.
+            Ok(count) if *count > 0 && (*count == room || ready.read_closed) => {}
+            Ok(0) => self.ended = true,
+            _ => ready.readable = false,
+        }
+        result
+    }
+
+    /// Shows the session its input: what was unread, and `received` new octets of the scratch.
+    fn advance(&mut self, received: usize, lent: &mut Lent<'_>) {
+        self.nudged = false;
+        let scratch = &lent.scratch[..received];
+        if self.unread.is_empty() {
+            let mut input = Input::new(scratch, self.ended);
+            self.wait = self.session.advance(lent.now, &mut input, &mut self.output);
+            // Allocates nothing when all has been consumed.
+            self.unread.extend_from_slice(input.bytes());
+        } else {
+            self.unread.extend_from_slice(scratch);
+            let mut input = Input::new(&self.unread, self.ended);
+            self.wait = self.session.advance(lent.now, &mut input, &mut self.output);
+            let consumed = input.consumed();
+            if consumed == self.unread.len() {
+                self.unread = Vec::new();
+            } else {
+                self.unread.drain(..consumed);
+            }
+        }
+    }
+
+    /// Sends from the front of the queue until it is empty, the socket full or the budget spent.
+    fn flush(&mut self, ready: &mut Ready, budget: &mut usize, now: Instant) -> Flush {
+        loop {
+            let segments = self.output.segments();
+            let Some(front) = segments.front_mut() else { return Flush::Done };
+            if *budget == 0 {
+                return Flush::Spent;
+            }
+            if !ready.writable {
+                self.owing.get_or_insert(Owing { start: now, last: now, octets: 0 });
+                return Flush::Full;
+            }
+            let sent = match front {
+                empty if empty.len() == 0 => {
+                    self.output.pop();
+                    continue;
+                }
+                Segment::File { file, next, end, warm } => {
+                    let step = (*end - *next).min(FILE_STEP).min(*budget as u64);
+                    if *next + step > *warm {
+                        let last = *next + step - 1;
+                        let resident = [*next, last]
+                            .iter()
+                            .all(|&at| sys::residence(file, at) == Residence::Memory);
+                        if !resident {
+                            return Flush::Cold;
+                        }
+                        *warm = *next + step;
+                    }
+                    let sent = retry(|| sys::send_file(&self.socket, file, *next, step as usize));
+                    match &sent {
+                        // The file has become shorter. The peer was promised more, and gets no
+                        // other bytes in its place.
+                        Ok(0) => return Flush::Broken,
+                        Ok(count) => *next += *count as u64,
+                        Err(_) => {}
+                    }
+                    sent
+                }
+                _ => {
+                    let sent = self.send_memory();
+                    if let Ok(count) = sent {
+                        self.output.consume_memory(count);
+                    }
+                    sent
+                }
+            };
+            match sent {
+                Ok(count) => {
+                    *budget = budget.saturating_sub(count);
+                    if let Some(owing) = &mut self.owing {
+                        owing.last = now;
+                        owing.octets += count as u64;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.writable = false,
+                Err(_) => return Flush::Broken,
+            }
+        }
+    }
+
+    /// Sends the memory segments at the front in one call.
+    fn send_memory(&mut self) -> io::Result<usize> {
+        // Sixteen is more than a run of pipelined small responses ever needs: they share a tail.
+        const PARTS: usize = 16;
+        let mut parts = [IoSlice::new(&[]); PARTS];
+        let mut count = 0;
+        let mut more = false;
+        for segment in self.output.segments().iter() {
+            let bytes: &[u8] = match segment {
+                Segment::Bytes { bytes, sent } => &bytes[*sent..],
+                Segment::Shared { bytes, sent } => &bytes[*sent..],
+                Segment::File { .. } => {
+                    more = true;
+                    break;
+                }
+            };
+            if count == PARTS {
+                break;
+            }
+            parts[count] = IoSlice::new(bytes);
+            count += 1;
+        }
+        retry(|| sys::send(&self.socket, &parts[..count], more))
+    }
+
+    /// [`Wait::Linger`]: the sending side closed, what still comes read and thrown away.
+    fn discard(
+        &mut self,
+        ready: &mut Ready,
+        budget: &mut usize,
+        lent: &mut Lent<'_>,
+    ) -> Option<Turn> {
+        if self.linger_until.is_none() {
+            self.unread = Vec::new();
+            self.linger_until = Some(lent.now.instant + lent.limits.linger);
+            if self.ended || self.socket.shutdown(Shutdown::Write).is_err() {
+                return Some(Turn::Closed);
+            }
+        }
+        match self.receive(ready, lent) {
+            Ok(0) => Some(Turn::Closed),
+            Ok(count) => {
+                *budget = budget.saturating_sub(count);
+                None
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(Turn::Parked),
+            Err(_) => Some(Turn::Closed),
+        }
+    }
+
+    /// When the connection has waited too long for what it waits for.
+    pub(crate) fn due(&self, limits: &Limits) -> Option<Instant> {
+        match (&self.owing, self.linger_until, self.wait) {
+            (Some(owing), _, _) => {
+                Some(limits.pace.deadline(owing.start, owing.last, owing.octets))
+            }
+            (None, Some(until), _) => Some(until),
+            (None, None, Wait::Read { deadline }) => Some(deadline),
+            _ => None,
+        }
+    }
+
+    /// The deadline has passed. What is owed or discarded ends here; a session that waited for
+    /// input says what to do, and the connection has another turn.
+    pub(crate) fn expire(&mut self, ready: &mut Ready, lent: &mut Lent<'_>) -> Turn {
+        if self.owing.is_some() {
+            // The kernel tells of room only when half of what it holds has gone, which takes a slow
+            // but honest reader minutes. Another try finds less room than that.
+            ready.writable = true;
+            let turn = self.turn(ready, lent);
+            if self.owing.is_some() && self.due(lent.limits) <= Some(lent.now.instant) {
+                // Too slow: reset, so that the kernel lets go of its bytes too.
+                self.wait = Wait::Abort;
+                return Turn::Closed;
+            }
+            return turn;
+        }
+        if self.linger_until.is_some() {
+            return Turn::Closed;
+        }
+        let expire = AssertUnwindSafe(|| self.session.expire(lent.now, &mut self.output));
+        match catch_unwind(expire) {
+            Ok(wait) => {
+                self.wait = wait;
+                self.turn(ready, lent)
+            }
+            Err(_) => {
+                self.panicked();
+                Turn::Closed
+            }
+        }
+    }
+
+    /// The server is stopping: the session is asked once more, even if nothing has come.
+    pub(crate) fn nudge(&mut self) {
+        self.nudged = true;
+    }
+
+    /// What is done on a pool thread: the session's blocking work, or reading in a file that is
+    /// about to be sent. Afterwards the connection goes home and has a turn.
+    pub(crate) fn block(&mut self) {
+        let work = AssertUnwindSafe(|| {
+            if self.wait == Wait::Pool {
+                self.session.block();
+                self.wait = Wait::Drain;
+            } else {
+                warm(&mut self.output);
+            }
+        });
+        if catch_unwind(work).is_err() {
+            self.panicked();
+        }
+    }
+
+    /// The last thing that happens to a connection: the session is told, the socket closed.
+    pub(crate) fn close(mut self, now: Now) {
+        if self.wait == Wait::Abort || !self.output.is_empty() {
+            // A zero linger time turns the close into a reset (socket(7)).
+            let _ =
+                socket2::SockRef::from(&self.socket).set_linger(Some(std::time::Duration::ZERO));
+        }
+        if self.panicked {
+            return;
+        }
+        let unsent = self.output.len();
+        let closed = AssertUnwindSafe(|| self.session.closed(now, unsent));
+        if catch_unwind(closed).is_err() {
+            self.panicked();
+        }
+    }
+
+    /// The session has panicked: this connection is lost, and nothing else.
+    fn panicked(&mut self) {
+        log::error!("a session panicked; its connection from {} is closed", self.accepted.peer);
+        self.panicked = true;
+        self.wait = Wait::Abort;
+        self.output = Output::default();
+    }
+}
+
+/// Reads the next part of the file at the front of the queue, so that the kernel has it in memory.
+/// An error shows again, to the one who can act on it, when the part is sent.
+fn warm(output: &mut Output) {
+    use std::os::unix::fs::FileExt;
+    let Some(Segment::File { file, next, end, warm }) = output.segments().front_mut() else {
+        return;
+    };
+    let until = (*next + WARM_BYTES).min(*end);
+    let mut buffer = vec![0; 64 * 1024];
+    let mut at = *next;
+    while at < until {
+        let count = buffer.len().min((until - at) as usize);
+        match file.read_at(&mut buffer[..count], at) {
+            Ok(0) => break,
+            Ok(count) => at += count as u64,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    *warm = until;
+}
+
+/// Calls again what a signal has interrupted.
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}

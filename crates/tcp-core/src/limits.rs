@@ -1,0 +1,153 @@
+//! Every bound of this crate, in one place, each with its unit and its reason.
+
+use std::time::{Duration, Instant};
+
+/// The bounds within which a server runs. `Limits::default()` fits most; every field is public.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Worker threads, each with its own readiness loop. Default: one per core.
+    pub workers: usize,
+    /// Threads for work that may block. Default: four per worker, since they mostly wait for disks.
+    pub pool: usize,
+    /// Connections open at once. Full: a further one is told [`Service::refusal`] and closed.
+    ///
+    /// Every connection takes one file descriptor and what its session opens takes more, so
+    /// see [`Limits::connections_within`]. Default: what the customary limit of 1,024
+    /// descriptors carries.
+    ///
+    /// [`Service::refusal`]: crate::Service::refusal
+    pub connections: usize,
+    /// Bytes that one connection may keep unconsumed, and that one read takes in at most.
+    /// Full: a session that neither consumes nor closes is closed. Default: 64 KiB.
+    pub input_bytes: usize,
+    /// Octets that one connection may read and send before the others have their turn.
+    /// Default: 256 KiB, about 50 us of work.
+    pub turn_bytes: usize,
+    /// How fast a peer must take what it is sent.
+    pub pace: Pace,
+    /// How long the peer's further bytes are read and discarded after [`Wait::Linger`].
+    /// Default: 5 s.
+    ///
+    /// [`Wait::Linger`]: crate::Wait::Linger
+    pub linger: Duration,
+    /// How long a stop waits for sessions to end before it resets those that are left.
+    /// Default: 10 s.
+    pub drain: Duration,
+    /// Octets that the kernel holds unsent for one peer (`TCP_NOTSENT_LOWAT`), on top of those on
+    /// their way. Default: 128 KiB, which keeps a slow reader of a big file at a few hundred KiB of
+    /// kernel memory instead of several MiB.
+    pub unsent_bytes: u32,
+}
+
+/// How fast bytes must move: nothing at all for `stall` is too slow, and so is less than `rate`
+/// on average once `grace` is over.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Longest time without a single octet. Default: 30 s.
+    pub stall: Duration,
+    /// Least octets per second on average, 0 for no such bound. Default: 500.
+    pub rate: u64,
+    /// How long the average does not count yet. Default: 15 s.
+    pub grace: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace { stall: Duration::from_secs(30), rate: 500, grace: Duration::from_secs(15) }
+    }
+}
+
+impl Pace {
+    /// When a transfer that began at `start`, moved `octets` so far and the last of them at
+    /// `last`, has been too slow, unless more moves before.
+    pub fn deadline(&self, start: Instant, last: Instant, octets: u64) -> Instant {
+        let stalled = last + self.stall;
+        match octets.checked_div(self.rate) {
+            // A year stands for "never": `Instant` has no greatest value to saturate at.
+            Some(seconds) => {
+                let earned = Duration::from_secs(seconds.min(365 * 24 * 3600));
+                stalled.min(start + self.grace + earned)
+            }
+            None => stalled,
+        }
+    }
+}
+
+/// New connections that wait for a worker to take them in, for each worker. Full: the acceptor
+/// waits, and further ones wait in the kernel's backlog.
+pub(crate) const ARRIVALS_MAX: usize = 1024;
+/// Connections of one worker that are in the pool's channel or on a pool thread. Full: a
+/// further one waits in its slot, first come first served. Enough to keep any pool busy, and
+/// bounds what the channels allocate.
+pub(crate) const AWAY_MAX: usize = 512;
+/// Connections accepted in a row before the acceptor looks at anything else.
+pub(crate) const ACCEPT_BATCH: usize = 256;
+/// Readiness events taken from the kernel at once.
+pub(crate) const EVENTS_MAX: usize = 1024;
+/// How long the acceptor rests when the process is out of file descriptors: long enough not to
+/// spin, short enough that nobody notices once some are free.
+pub(crate) const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(100);
+/// The kernel's queue of connections not yet accepted; it takes the smaller of this
+/// and `net.core.somaxconn` (4,096 by default since Linux 5.4).
+pub(crate) const BACKLOG: i32 = 4096;
+/// Refused connections kept half open so that they can read why; the oldest goes first.
+pub(crate) const REFUSED_MAX: usize = 128;
+/// The part of a file that is looked up in the page cache, and sent, in one step.
+pub(crate) const FILE_STEP: u64 = 256 * 1024;
+/// The part of a file that a pool thread reads in when it is not in the page cache.
+pub(crate) const WARM_BYTES: u64 = 1024 * 1024;
+
+impl Default for Limits {
+    fn default() -> Limits {
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        Limits {
+            workers: cores,
+            pool: 4 * cores,
+            connections: Limits::connections_within(1024),
+            input_bytes: 64 * 1024,
+            turn_bytes: 256 * 1024,
+            pace: Pace::default(),
+            linger: Duration::from_secs(5),
+            drain: Duration::from_secs(10),
+            unsent_bytes: 128 * 1024,
+        }
+    }
+}
+
+impl Limits {
+    /// How many connections a process with `descriptors` file descriptors can hold: a quarter of
+    /// them, but at least 32, is kept for files, logs and pipes. Between 1 and 60,000.
+    pub fn connections_within(descriptors: u64) -> usize {
+        let reserve = (descriptors / 4).max(32);
+        let connections = descriptors.saturating_sub(reserve).clamp(1, 60_000);
+        usize::try_from(connections).unwrap_or(60_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pace_is_the_earlier_of_stall_and_average() {
+        let pace =
+            Pace { stall: Duration::from_secs(30), rate: 500, grace: Duration::from_secs(15) };
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(pace.deadline(start, start, 0), at(15));
+        assert_eq!(pace.deadline(start, at(10), 5_000), at(25));
+        assert_eq!(pace.deadline(start, at(10), 1_000_000), at(40));
+        assert_eq!(pace.deadline(start, at(10), u64::MAX), at(40));
+        let no_rate = Pace { rate: 0, ..pace };
+        assert_eq!(no_rate.deadline(start, at(10), 0), at(40));
+    }
+
+    #[test]
+    fn connections_leave_descriptors_for_files() {
+        for (descriptors, connections) in
+            [(64, 32), (256, 192), (1024, 768), (20_000, 15_000), (1_000_000, 60_000), (0, 1)]
+        {
+            assert_eq!(Limits::connections_within(descriptors), connections);
+        }
+    }
+}

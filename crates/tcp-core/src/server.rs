@@ -1,0 +1,178 @@
+//! Puts the threads together, and takes them apart again.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::bounded;
+use mio::net::TcpListener;
+use mio::{Poll, Waker};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::acceptor::Acceptor;
+use crate::limits::{ARRIVALS_MAX, AWAY_MAX, BACKLOG};
+use crate::pool::{self, Home};
+use crate::stop::Shared;
+use crate::worker::{WAKE, Worker};
+use crate::{Limits, Service};
+
+/// A server that is bound to its addresses and not yet running: connections wait in the kernel.
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+    limits: Limits,
+}
+
+impl Server {
+    /// Listens on `address`; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// What the operating system says: the address in use, not ours, not permitted.
+    pub fn bind(address: SocketAddr, limits: Limits) -> io::Result<Server> {
+        let mut server = Server { listeners: Vec::new(), addresses: Vec::new(), limits };
+        server.listen(address)?;
+        Ok(server)
+    }
+
+    /// Listens on a further address.
+    ///
+    /// # Errors
+    /// As [`Server::bind`]; the addresses bound so far stay bound.
+    pub fn listen(&mut self, address: SocketAddr) -> io::Result<()> {
+        let domain = Domain::for_address(address);
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        if address.is_ipv6() {
+            // So that 0.0.0.0 and [::] can both be bound, whatever the system's default.
+            socket.set_only_v6(true)?;
+        }
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        // Linux hands these two on to every connection accepted, which saves two calls for each.
+        socket.set_tcp_nodelay(true)?;
+        socket.set_tcp_notsent_lowat(self.limits.unsent_bytes)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let listener = TcpListener::from_std(socket.into());
+        self.addresses.push(listener.local_addr()?);
+        self.listeners.push(listener);
+        Ok(())
+    }
+
+    /// The addresses bound, in order, with the ports that were really taken.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Starts all threads and serves `service`.
+    ///
+    /// # Errors
+    /// When the operating system refuses a thread or a readiness queue.
+    pub fn start<S: Service>(self, service: S) -> io::Result<Running> {
+        let mut limits = self.limits;
+        limits.workers = limits.workers.max(1);
+        limits.pool = limits.pool.max(1);
+        let service = Arc::new(service);
+        let polls: Vec<Poll> =
+            (0..=limits.workers).map(|_| Poll::new()).collect::<io::Result<_>>()?;
+        let wakers: Vec<Waker> = polls
+            .iter()
+            .map(|poll| Waker::new(poll.registry(), WAKE))
+            .collect::<io::Result<_>>()?;
+        let shared = Arc::new(Shared::new(wakers));
+        let running = Running {
+            stopper: Stopper { shared: Arc::clone(&shared), drain: limits.drain },
+            threads: Vec::new(),
+        };
+        let limits = Arc::new(limits);
+        running.spawn_all(polls, self.listeners, service, limits, shared)
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Running {
+    stopper: Stopper,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Stops a running server from anywhere.
+#[derive(Clone)]
+pub struct Stopper {
+    shared: Arc<Shared>,
+    drain: std::time::Duration,
+}
+
+impl Running {
+    fn spawn_all<S: Service>(
+        mut self,
+        mut polls: Vec<Poll>,
+        listeners: Vec<TcpListener>,
+        service: Arc<S>,
+        limits: Arc<Limits>,
+        shared: Arc<Shared>,
+    ) -> io::Result<Running> {
+        let acceptor_poll = polls.pop().expect("one more than there are workers");
+        let (jobs, jobs_taken) = bounded(AWAY_MAX * limits.workers);
+        pool::start(limits.pool, &jobs_taken, &shared)?;
+        let mut doors = Vec::new();
+        for (index, poll) in polls.into_iter().enumerate() {
+            let (door, arrivals) = bounded(ARRIVALS_MAX);
+            let (back, returns) = bounded(AWAY_MAX);
+            doors.push(door);
+            let worker = Worker {
+                index,
+                poll,
+                service: Arc::clone(&service),
+                limits: Arc::clone(&limits),
+                shared: Arc::clone(&shared),
+                arrivals,
+                returns,
+                home: Home { worker: index, returns: back },
+                jobs: jobs.clone(),
+            };
+            self.spawn(format!("worker-{index}"), move || worker.run())?;
+        }
+        let mut acceptor =
+            Acceptor { poll: acceptor_poll, listeners, workers: doors, service, limits, shared };
+        acceptor.register()?;
+        self.spawn("acceptor".to_owned(), move || acceptor.run())?;
+        Ok(self)
+    }
+
+    fn spawn(&mut self, name: String, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        self.threads.push(thread::Builder::new().name(name).spawn(run)?);
+        Ok(())
+    }
+
+    /// A handle that stops the server.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Waits until the server has stopped: every connection has ended, or the drain is over.
+    ///
+    /// A pool thread that is still blocked then is left behind; it can reach nothing any more.
+    pub fn join(self) {
+        for thread in self.threads {
+            if thread.join().is_err() {
+                log::error!("a thread of the server panicked");
+            }
+        }
+    }
+}
+
+impl Stopper {
+    /// Begins to stop: no new connection is accepted, those that owe nothing are closed, the
+    /// others have [`Limits::drain`] to end. Returns at once; see [`Running::join`].
+    pub fn stop(&self) {
+        self.shared.stop(self.drain);
+    }
+}
+
+impl std::fmt::Debug for Stopper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stopper").field("drain", &self.drain).finish_non_exhaustive()
+    }
+}

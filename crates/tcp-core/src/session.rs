@@ -1,0 +1,112 @@
+//! The contract between this crate and a protocol: what a session is given, what it answers.
+
+use std::net::SocketAddr;
+use std::time::{Instant, SystemTime};
+
+use crate::{Input, Output};
+
+/// One connection's protocol: a state machine that is handed bytes and hands back bytes.
+///
+/// A session does no socket I/O, starts no thread and reads no clock. It is called on its worker's
+/// thread (`advance`, `expire`, `closed`) and must not block there; what may block goes into `block`.
+/// A session that panics costs its own connection and nothing else.
+pub trait Session: Send + 'static {
+    /// Takes what it can from `input`, puts what it owes into `output`, says what it waits for.
+    ///
+    /// Called first when the connection is new (perhaps with no input yet), then when what it
+    /// waited for has come: more input, the end of the input, the output sent, `block` returned.
+    /// Input that is not consumed is shown again, with more behind it.
+    fn advance(&mut self, now: Now, input: &mut Input<'_>, output: &mut Output) -> Wait;
+
+    /// Does work that may block; called on a pool thread after [`Wait::Pool`].
+    fn block(&mut self) {}
+
+    /// The deadline of the last [`Wait::Read`] has passed.
+    fn expire(&mut self, now: Now, output: &mut Output) -> Wait {
+        let _ = (now, output);
+        Wait::Close
+    }
+
+    /// The connection has ended, for whatever reason; `unsent` octets of its output were never
+    /// handed to the kernel. Not called after a panic.
+    fn closed(&mut self, now: Now, unsent: u64) {
+        let _ = (now, unsent);
+    }
+}
+
+/// What a session waits for. In every case the output is sent first, as far as the peer takes it;
+/// a peer that takes it too slowly is cut by [`Limits::pace`](crate::Limits::pace).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// More input, or its end. `expire` is called when none has come at `deadline`.
+    Read {
+        /// Absolute, on the monotonic clock.
+        deadline: Instant,
+    },
+    /// All output sent: the kernel has taken every octet.
+    Drain,
+    /// `block`, on a pool thread.
+    Pool,
+    /// Nothing: close once the output is sent. For a peer that is known to send nothing more.
+    Close,
+    /// Nothing: once the output is sent, close the sending side, and read and discard what
+    /// comes until the peer closes too or [`Limits::linger`](crate::Limits::linger) is over. Closing
+    /// while the peer still sends would reset the connection, and the reset can overtake
+    /// the last output (RFC 9112 §9.6 describes it for HTTP).
+    Linger,
+    /// Nothing: drop the output and reset the connection, so that the peer cannot take what it
+    /// has got for all there was.
+    Abort,
+}
+
+/// The time of a wake-up: read once, passed down, the same for all that is done in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For deadlines.
+    pub instant: Instant,
+    /// For people.
+    pub wall: SystemTime,
+    /// The server is stopping: a session that owes nothing should close rather than wait.
+    pub stopping: bool,
+}
+
+/// What is known of a connection when it is accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted {
+    /// The peer's address.
+    pub peer: SocketAddr,
+    /// The address the peer connected to.
+    pub local: SocketAddr,
+    /// Index of the worker that owns the connection, from 0 up to [`Limits::workers`](crate::Limits).
+    pub worker: usize,
+}
+
+/// Makes a session for each connection.
+///
+/// Any `Fn(&Accepted) -> S` is a service.
+pub trait Service: Send + Sync + 'static {
+    /// The protocol spoken.
+    type Session: Session;
+
+    /// A session for a connection just accepted. Called on the worker's thread; must not block.
+    fn open(&self, accepted: &Accepted) -> Self::Session;
+
+    /// What a connection is told that cannot be served because there are too many. Sent as far as
+    /// the kernel takes it at once.
+    fn refusal(&self, now: Now) -> Vec<u8> {
+        let _ = now;
+        Vec::new()
+    }
+}
+
+impl<F, S> Service for F
+where
+    F: Fn(&Accepted) -> S + Send + Sync + 'static,
+    S: Session,
+{
+    type Session = S;
+
+    fn open(&self, accepted: &Accepted) -> S {
+        self(accepted)
+    }
+}

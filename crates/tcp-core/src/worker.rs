@@ -1,0 +1,290 @@
+//! One worker: a readiness loop over the connections that it alone owns.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::connection::{Connection, Lent, Turn};
+use crate::deadlines::Deadlines;
+use crate::limits::{AWAY_MAX, EVENTS_MAX};
+use crate::pool::{Home, Job};
+use crate::slots::Slots;
+use crate::stop::Shared;
+use crate::{Accepted, Limits, Now, Output, Service};
+
+/// The token of the worker's waker: no slot has it, since slots are numbered in 32 bits.
+pub(crate) const WAKE: Token = Token(usize::MAX);
+
+/// A worker, before it runs in a thread of its own.
+pub(crate) struct Worker<S: Service> {
+    pub(crate) index: usize,
+    pub(crate) poll: Poll,
+    pub(crate) service: Arc<S>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) arrivals: Receiver<(TcpStream, Accepted)>,
+    pub(crate) returns: Receiver<(Token, Box<Connection<S::Session>>)>,
+    pub(crate) home: Home<S::Session>,
+    pub(crate) jobs: Sender<Job<S::Session>>,
+}
+
+/// What a running worker keeps track of.
+struct Ledger<S: Service> {
+    slots: Slots<Connection<S::Session>>,
+    deadlines: Deadlines,
+    /// Connections with something to do now, each once.
+    run: VecDeque<Token>,
+    /// Connections that wait for a place on the pool, first come first served.
+    pool_line: VecDeque<Token>,
+    /// Connections in the pool's channel or on its threads.
+    away: usize,
+    /// The acceptor is gone: no arrival will follow.
+    no_arrivals: bool,
+    stopping: bool,
+    scratch: Vec<u8>,
+    output: Output,
+}
+
+impl<S: Service> Worker<S> {
+    /// Runs until a stop is complete.
+    pub(crate) fn run(mut self) {
+        let mut ledger = Ledger {
+            slots: Slots::new(),
+            deadlines: Deadlines::default(),
+            run: VecDeque::new(),
+            pool_line: VecDeque::new(),
+            away: 0,
+            no_arrivals: false,
+            stopping: false,
+            scratch: vec![0; self.limits.input_bytes],
+            output: Output::default(),
+        };
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        loop {
+            let timeout = self.timeout(&ledger);
+            if let Err(error) = self.poll.poll(&mut events, timeout)
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                log::error!("worker {} cannot wait for events: {error}", self.index);
+                return;
+            }
+            let mut now = Now {
+                instant: Instant::now(),
+                wall: SystemTime::now(),
+                stopping: self.shared.drain_until().is_some(),
+            };
+            if now.stopping && !ledger.stopping {
+                ledger.begin_stop();
+            }
+            for event in &events {
+                if event.token() == WAKE {
+                    self.take_returns(&mut ledger);
+                    self.take_arrivals(&mut ledger, now);
+                } else {
+                    ledger.note(event);
+                }
+            }
+            self.expire(&mut ledger, now);
+            // Only those that are in line now: who has more to do waits for the next round,
+            // behind what the kernel has to tell by then.
+            for _ in 0..ledger.run.len() {
+                let Some(token) = ledger.run.pop_front() else { break };
+                self.turn(&mut ledger, token, now);
+            }
+            if ledger.stopping {
+                now.instant = Instant::now();
+                if self.is_drained(&ledger, now) {
+                    self.abandon(ledger, now);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// How long to wait for events at most.
+    fn timeout(&self, ledger: &Ledger<S>) -> Option<Duration> {
+        if !ledger.run.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let stop = self.shared.drain_until();
+        let next = ledger.deadlines.next().into_iter().chain(stop).min()?;
+        // Rounded up, so that the deadline has passed when the wait ends.
+        Some(next.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
+    }
+
+    fn take_arrivals(&self, ledger: &mut Ledger<S>, now: Now) {
+        loop {
+            match self.arrivals.try_recv() {
+                Ok((socket, accepted)) => self.admit(ledger, socket, accepted, now),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    ledger.no_arrivals = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes a new connection in.
+    fn admit(&self, ledger: &mut Ledger<S>, mut socket: TcpStream, accepted: Accepted, now: Now) {
+        let token = ledger.slots.reserve();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(&mut socket, token, interest) {
+            log::error!("the connection from {} cannot be watched: {error}", accepted.peer);
+            ledger.slots.release(token);
+            self.shared.leave();
+            return;
+        }
+        let session = self.service.open(&accepted);
+        let slot = ledger.slots.get(token).expect("reserved just now");
+        slot.connection = Some(Box::new(Connection::new(socket, accepted, session, now)));
+        slot.queued = true;
+        ledger.run.push_back(token);
+    }
+
+    fn take_returns(&self, ledger: &mut Ledger<S>) {
+        while let Ok((token, mut connection)) = self.returns.try_recv() {
+            ledger.away -= 1;
+            while ledger.away < AWAY_MAX
+                && let Some(next) = ledger.pool_line.pop_front()
+            {
+                self.send_to_pool(ledger, next);
+            }
+            let slot = ledger.slots.get(token).expect("the slot of a connection away is kept");
+            if ledger.stopping {
+                connection.nudge();
+            }
+            slot.connection = Some(connection);
+            // What the kernel had to tell meanwhile was noted in the slot; trying finds the rest.
+            slot.ready.writable = true;
+            slot.queued = true;
+            ledger.run.push_back(token);
+        }
+    }
+
+    /// Gives one connection its turn and sees to what comes of it.
+    fn turn(&self, ledger: &mut Ledger<S>, token: Token, now: Now) {
+        let Ledger { slots, scratch, output, .. } = ledger;
+        let Some(slot) = slots.get(token) else { return };
+        slot.queued = false;
+        let Some(connection) = &mut slot.connection else { return };
+        let mut lent = Lent { limits: &self.limits, now, scratch, output };
+        let turn = connection.turn(&mut slot.ready, &mut lent);
+        self.settle(ledger, token, turn, now);
+    }
+
+    fn settle(&self, ledger: &mut Ledger<S>, token: Token, turn: Turn, now: Now) {
+        let Some(slot) = ledger.slots.get(token) else { return };
+        match turn {
+            Turn::Parked => {
+                let due = slot.connection.as_ref().and_then(|c| c.due(&self.limits));
+                if let Some(due) = due {
+                    ledger.deadlines.schedule(token, &mut slot.scheduled, due);
+                }
+            }
+            Turn::Again if !slot.queued => {
+                slot.queued = true;
+                ledger.run.push_back(token);
+            }
+            Turn::Again => {}
+            Turn::Pool if ledger.away < AWAY_MAX => self.send_to_pool(ledger, token),
+            Turn::Pool => {
+                slot.queued = true;
+                ledger.pool_line.push_back(token);
+            }
+            Turn::Closed => {
+                ledger.deadlines.cancel(token, &mut slot.scheduled);
+                if let Some(connection) = slot.connection.take() {
+                    connection.close(now);
+                }
+                ledger.slots.release(token);
+                self.shared.leave();
+            }
+        }
+    }
+
+    fn send_to_pool(&self, ledger: &mut Ledger<S>, token: Token) {
+        let Some(slot) = ledger.slots.get(token) else { return };
+        let Some(connection) = slot.connection.take() else { return };
+        slot.queued = false;
+        ledger.away += 1;
+        let job = Job { connection, token, home: self.home.clone() };
+        // The channel holds AWAY_MAX of every worker, and its receivers live as long as this.
+        assert!(self.jobs.try_send(job).is_ok(), "the pool's channel has room for all");
+    }
+
+    /// Deals with every deadline that has passed.
+    fn expire(&self, ledger: &mut Ledger<S>, now: Now) {
+        while let Some(token) = ledger.deadlines.pop_due(now.instant) {
+            let Ledger { slots, deadlines, scratch, output, .. } = ledger;
+            let Some(slot) = slots.get(token) else { continue };
+            slot.scheduled = None;
+            // Away, or about to have its turn anyway: looked at again when it is parked.
+            if slot.queued {
+                continue;
+            }
+            let Some(connection) = &mut slot.connection else { continue };
+            match connection.due(&self.limits) {
+                None => {}
+                Some(due) if due > now.instant => {
+                    deadlines.schedule(token, &mut slot.scheduled, due);
+                }
+                Some(_) => {
+                    let mut lent = Lent { limits: &self.limits, now, scratch, output };
+                    let turn = connection.expire(&mut slot.ready, &mut lent);
+                    self.settle(ledger, token, turn, now);
+                }
+            }
+        }
+    }
+
+    /// Whether a stop has nothing left to wait for.
+    fn is_drained(&self, ledger: &Ledger<S>, now: Now) -> bool {
+        let over = self.shared.drain_until().is_some_and(|until| until <= now.instant);
+        over || (ledger.no_arrivals && ledger.slots.len() == 0)
+    }
+
+    /// The drain is over: whoever is left is reset. Connections on the pool end there.
+    fn abandon(&self, mut ledger: Ledger<S>, now: Now) {
+        for token in ledger.slots.tokens() {
+            self.settle(&mut ledger, token, Turn::Closed, now);
+        }
+    }
+}
+
+impl<S: Service> Ledger<S> {
+    /// Notes what the kernel says of a connection and puts it in line.
+    fn note(&mut self, event: &Event) {
+        let Some(slot) = self.slots.get(event.token()) else { return };
+        let ended = event.is_read_closed() || event.is_error();
+        slot.ready.readable |= event.is_readable() || ended;
+        slot.ready.writable |= event.is_writable() || event.is_error();
+        slot.ready.read_closed |= ended;
+        if !slot.queued && slot.connection.is_some() {
+            slot.queued = true;
+            self.run.push_back(event.token());
+        }
+    }
+
+    /// Asks every session once more: those that owe nothing end now.
+    fn begin_stop(&mut self) {
+        self.stopping = true;
+        for token in self.slots.tokens() {
+            let Some(slot) = self.slots.get(token) else { continue };
+            let Some(connection) = &mut slot.connection else { continue };
+            connection.nudge();
+            // A request may be in the socket already that no event has told of yet.
+            slot.ready.readable = true;
+            if !slot.queued {
+                slot.queued = true;
+                self.run.push_back(token);
+            }
+        }
+    }
+}
