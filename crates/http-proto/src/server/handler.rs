@@ -1,0 +1,62 @@
+//! What an application brings to the session: a function from requests to responses.
+
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use super::{Exchange, Response};
+use crate::RequestHead;
+
+/// One request whose head is complete and well-formed.
+pub struct Request<'a> {
+    /// The head, borrowed from the connection's input.
+    pub head: &'a RequestHead<'a>,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// The address the client connected to.
+    pub local: SocketAddr,
+    /// Wall-clock time of this wake-up.
+    pub now: SystemTime,
+}
+
+/// Answers requests. One handler serves all connections, from all threads.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers at once, on the worker's own thread, or says `None`: then [`answer`](Self::answer)
+    /// is called where it may block. Must not block: every connection of the worker would wait.
+    fn recall(&self, request: &Request<'_>) -> Option<Response> {
+        let _ = request;
+        None
+    }
+
+    /// Answers on a pool thread, where blocking is allowed.
+    fn answer(&self, request: &Request<'_>) -> Answer;
+
+    /// Takes note of an exchange that has ended; the place for an access log. Must not block.
+    fn record(&self, exchange: &Exchange<'_>) {
+        let _ = exchange;
+    }
+}
+
+/// What [`Handler::answer`] decides.
+pub enum Answer {
+    /// The response is ready. Content of the request that has not come yet is discarded.
+    Respond(Response),
+    /// The response depends on the request's content, which goes to this receiver first.
+    Receive(Box<dyn Receiver>),
+}
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Answer {
+        Answer::Respond(response)
+    }
+}
+
+/// Takes in the content of one request. Dropped before `finish` when the content never came whole:
+/// what was taken in is then to be forgotten.
+pub trait Receiver: Send {
+    /// Takes the next octets, in order, on a pool thread. An `Err` is the final answer; the rest of
+    /// the content is not asked for.
+    fn receive(&mut self, bytes: &[u8]) -> Result<(), Response>;
+
+    /// The content is complete, as its framing said; called on a pool thread.
+    fn finish(self: Box<Self>) -> Response;
+}

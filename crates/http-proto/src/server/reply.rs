@@ -1,0 +1,185 @@
+//! How a response gets into the output, and into the log.
+
+use tcp_core::{Now, Output, Wait};
+
+use super::session::{Asked, HttpSession, State, Then, Turn, has_gathered};
+use super::{Body, Exchange, Handler, Response};
+use crate::assembly::{Persistence, ResponseHead};
+use crate::{HttpDate, Method, Reject, RequestHead, Status};
+
+/// Content up to this many octets is recorded as sent when it is handed over; longer content, and
+/// that of files, when it has gone.
+const SHORT_BYTES_MAX: u64 = 64 * 1024;
+
+impl<H: Handler> HttpSession<H> {
+    /// Puts a response into the output and goes on as the request and `rest` allow.
+    pub(super) fn respond(
+        &mut self,
+        response: Response,
+        head: &RequestHead<'_>,
+        begun: Now,
+        rest: Then,
+        turn: &mut Turn<'_, '_>,
+    ) -> Option<Wait> {
+        let now = turn.now;
+        let keep = head.persistent && !now.stopping && rest != Then::Linger;
+        let then = match (keep, rest) {
+            (true, rest) => rest,
+            // The client sends nothing more - unless it already has (RFC 9112 §9.6).
+            (false, Then::Next) if turn.input.bytes().is_empty() => Then::Close,
+            (false, _) => Then::Linger,
+        };
+        if !keep {
+            self.connection.close();
+        }
+        let persistence = Persistence::of(head.version, keep);
+        let Response { status, reason, .. } = response;
+        // HEAD is GET without the content (RFC 9110 §9.3.2).
+        let silent = head.method == Method::Head;
+        let is_file = matches!(response.body, Body::File(..));
+        let length = self.write(response, persistence, silent, now, turn.output);
+        if length > 0 && (is_file || length > SHORT_BYTES_MAX) {
+            let asked = Asked::new(head.octets(), begun);
+            self.state = State::Send { asked, status, reason, length, then };
+            return Some(Wait::Drain);
+        }
+        self.record_head(head, begun, status, reason, length, now);
+        match self.go_on(then, now) {
+            None if has_gathered(turn.output) => Some(Wait::Drain),
+            wait => wait,
+        }
+    }
+
+    /// Refuses what could not be read as a request, and ends the connection.
+    pub(super) fn refuse(
+        &mut self,
+        reject: Reject,
+        line: &[u8],
+        now: Now,
+        output: &mut Output,
+    ) -> Wait {
+        self.end_with(reject, false, now, output, |session, sent| {
+            session.shared.handler.record(&Exchange {
+                peer: session.accepted.peer,
+                worker: session.accepted.worker,
+                at: now.wall,
+                duration: std::time::Duration::ZERO,
+                line: &line[..line.len().min(session.line_bytes_max())],
+                head: None,
+                status: reject.status(),
+                sent,
+                reason: Some(reject.reason()),
+            });
+        })
+    }
+
+    /// Refuses a request whose head was good for what its content is, and ends the connection.
+    pub(super) fn refuse_asked(
+        &mut self,
+        reject: Reject,
+        asked: Asked,
+        now: Now,
+        output: &mut Output,
+    ) -> Wait {
+        let silent = asked.head.starts_with(b"HEAD ");
+        self.end_with(reject, silent, now, output, |session, sent| {
+            session.record(&asked, reject.status(), Some(reject.reason()), sent, now);
+        })
+    }
+
+    fn end_with(
+        &mut self,
+        reject: Reject,
+        silent: bool,
+        now: Now,
+        output: &mut Output,
+        record: impl FnOnce(&Self, u64),
+    ) -> Wait {
+        self.connection.close();
+        self.state = State::Over;
+        let response = Response::error(reject.status());
+        let sent = self.write(response, Persistence::Close, silent, now, output);
+        record(self, sent);
+        Wait::Linger
+    }
+
+    /// Appends head and content; says how much content there is.
+    fn write(
+        &self,
+        response: Response,
+        persistence: Persistence,
+        silent: bool,
+        now: Now,
+        output: &mut Output,
+    ) -> u64 {
+        let Response { status, fields, body, .. } = response;
+        let bodiless = status.is_bodiless();
+        let length = body.len();
+        let head = ResponseHead {
+            status,
+            fields: &fields,
+            content_length: (!bodiless).then_some(length),
+            persistence,
+            date: HttpDate::from(now.wall),
+            server: self.shared.config.server,
+        };
+        head.write(output.tail());
+        if silent || bodiless {
+            return 0;
+        }
+        match body {
+            Body::Empty => {}
+            Body::Bytes(bytes) => output.tail().extend_from_slice(&bytes),
+            Body::Shared(bytes) => output.share(bytes),
+            Body::File(file, range) => output.file(file, range),
+        }
+        length
+    }
+
+    /// The long response under way has ended, `sent` octets of its content in.
+    pub(super) fn record_sent(&mut self, now: Now, sent: u64) {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        if let State::Send { asked, status, reason, .. } = state {
+            self.record(&asked, status, reason, sent, now);
+        }
+    }
+
+    fn record(
+        &self,
+        asked: &Asked,
+        status: Status,
+        reason: Option<&'static str>,
+        sent: u64,
+        now: Now,
+    ) {
+        if let Some(head) = asked.parse(&self.shared.config.limits) {
+            self.record_head(&head, asked.begun, status, reason, sent, now);
+        }
+    }
+
+    fn record_head(
+        &self,
+        head: &RequestHead<'_>,
+        begun: Now,
+        status: Status,
+        reason: Option<&'static str>,
+        sent: u64,
+        now: Now,
+    ) {
+        self.shared.handler.record(&Exchange {
+            peer: self.accepted.peer,
+            worker: self.accepted.worker,
+            at: begun.wall,
+            duration: now.instant.saturating_duration_since(begun.instant),
+            line: head.line,
+            head: Some(head),
+            status,
+            sent,
+            reason,
+        });
+    }
+
+    fn line_bytes_max(&self) -> usize {
+        usize::from(self.shared.config.limits.request_line_bytes)
+    }
+}

@@ -1,0 +1,105 @@
+//! A response as a handler gives it: status, fields, content.
+
+use std::fs::File;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::{FieldBlock, Status};
+
+/// What a handler answers. The session adds `Date`, `Server`, `Content-Length` and `Connection`, and
+/// leaves the content out where the request was a HEAD.
+#[derive(Debug)]
+pub struct Response {
+    pub(crate) status: Status,
+    pub(crate) fields: FieldBlock,
+    pub(crate) body: Body,
+    pub(crate) reason: Option<&'static str>,
+}
+
+/// The content of a response. Its length is known before its first octet is sent.
+#[derive(Debug, Default)]
+pub enum Body {
+    /// No content: `Content-Length: 0`, or no length at all where the status has no content.
+    #[default]
+    Empty,
+    /// Octets of this response alone.
+    Bytes(Vec<u8>),
+    /// Octets that many responses share.
+    Shared(Arc<[u8]>),
+    /// A range of an open file, sent without passing through this process.
+    File(Arc<File>, Range<u64>),
+}
+
+impl Body {
+    /// Length of the content in octets.
+    pub fn len(&self) -> u64 {
+        match self {
+            Body::Empty => 0,
+            Body::Bytes(bytes) => bytes.len() as u64,
+            Body::Shared(bytes) => bytes.len() as u64,
+            Body::File(_, range) => range.end.saturating_sub(range.start),
+        }
+    }
+
+    /// Whether there is no content.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Response {
+    /// A response with `status`, no fields and no content yet.
+    pub fn new(status: Status) -> Response {
+        Response { status, fields: FieldBlock::default(), body: Body::Empty, reason: None }
+    }
+
+    /// A `text/plain` response of one string.
+    pub fn text(status: Status, text: impl Into<String>) -> Response {
+        Response::new(status)
+            .field("Content-Type", "text/plain; charset=utf-8")
+            .body(Body::Bytes(text.into().into_bytes()))
+    }
+
+    /// The standard page for an error status: see [`crate::error_page`].
+    pub fn error(status: Status) -> Response {
+        Response::new(status)
+            .field("Content-Type", crate::error_page::CONTENT_TYPE)
+            .body(Body::Bytes(crate::error_page::html(status)))
+    }
+
+    /// Adds a field line. Octets that may not stand in a field value become spaces, so that no
+    /// value can start a line of its own (RFC 9110 §5.5).
+    ///
+    /// `Date`, `Server`, `Content-Length`, `Transfer-Encoding` and `Connection` are the session's.
+    pub fn field(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Response {
+        self.fields.push(name, value.as_ref());
+        self
+    }
+
+    /// Sets the content.
+    pub fn body(mut self, body: Body) -> Response {
+        self.body = body;
+        self
+    }
+
+    /// Notes for the log why the request was refused: one word of `[a-z-]`.
+    pub fn reason(mut self, reason: &'static str) -> Response {
+        self.reason = Some(reason);
+        self
+    }
+
+    /// The status.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The field lines so far.
+    pub fn fields(&self) -> &FieldBlock {
+        &self.fields
+    }
+
+    /// The content.
+    pub fn content(&self) -> &Body {
+        &self.body
+    }
+}

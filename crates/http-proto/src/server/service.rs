@@ -1,0 +1,91 @@
+//! Makes a session for each connection, all of one handler and one configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tcp_core::{Accepted, Now, Pace, Service};
+
+use super::session::HttpSession;
+use super::{Handler, Response};
+use crate::assembly::{Persistence, ResponseHead};
+use crate::{HttpDate, Limits, Status};
+
+/// HTTP/1.1 over tcp-core: a [`tcp_core::Service`] that answers with a [`Handler`].
+#[derive(Debug)]
+pub struct Http<H> {
+    shared: Arc<Shared<H>>,
+}
+
+/// What all sessions of a server have in common.
+#[derive(Debug)]
+pub(crate) struct Shared<H> {
+    pub(crate) handler: H,
+    pub(crate) config: Config,
+}
+
+/// How long a session waits for what, and what it says of itself. `Config::default()` fits most.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Bounds on requests.
+    pub limits: Limits,
+    /// From the first octet of a head to its last, however they drip; a new connection's first octet
+    /// must come within it, too. Beyond: 408, or just a close where nothing came. Default: 10 s.
+    pub head_timeout: Duration,
+    /// How long a connection may be idle between requests. Beyond: close. Default: 60 s.
+    pub idle_timeout: Duration,
+    /// How fast a request's content must come. Slower: 408.
+    pub content_pace: Pace,
+    /// The Server field; empty for none. A product name without a version: RFC 9110 §10.2.4 warns
+    /// of needless detail.
+    pub server: &'static str,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            limits: Limits::default(),
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            content_pace: Pace::default(),
+            server: "httpd",
+        }
+    }
+}
+
+impl<H: Handler> Http<H> {
+    /// Serves `handler` with the default configuration.
+    pub fn new(handler: H) -> Http<H> {
+        Http::with_config(handler, Config::default())
+    }
+
+    /// Serves `handler` within the bounds of `config`.
+    pub fn with_config(handler: H, config: Config) -> Http<H> {
+        Http { shared: Arc::new(Shared { handler, config }) }
+    }
+}
+
+impl<H: Handler> Service for Http<H> {
+    type Session = HttpSession<H>;
+
+    fn open(&self, accepted: &Accepted) -> HttpSession<H> {
+        HttpSession::new(Arc::clone(&self.shared), *accepted)
+    }
+
+    /// 503 with Retry-After (RFC 9110 §15.6.4): the client may be luckier in a second.
+    fn refusal(&self, now: Now) -> Vec<u8> {
+        let response = Response::error(Status::SERVICE_UNAVAILABLE).field("Retry-After", "1");
+        let page = crate::error_page::html(Status::SERVICE_UNAVAILABLE);
+        let mut out = Vec::new();
+        let head = ResponseHead {
+            status: response.status,
+            fields: &response.fields,
+            content_length: Some(page.len() as u64),
+            persistence: Persistence::Close,
+            date: HttpDate::from(now.wall),
+            server: self.shared.config.server,
+        };
+        head.write(&mut out);
+        out.extend_from_slice(&page);
+        out
+    }
+}

@@ -1,0 +1,87 @@
+//! Status codes and their reason phrases.
+
+/// A status code (RFC 9110 §15): three digits, 100 to 599.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Status(u16);
+
+macro_rules! statuses {
+    ($($name:ident $code:literal $reason:literal)*) => {
+        impl Status {
+            $(#[doc = concat!("`", $code, " ", $reason, "`")] pub const $name: Status = Status($code);)*
+
+            /// The reason phrase registered for the code; empty for a code this crate never sends.
+            pub fn reason(self) -> &'static str {
+                match self.0 {
+                    $($code => $reason,)*
+                    _ => "",
+                }
+            }
+        }
+    };
+}
+
+statuses! {
+    CONTINUE 100 "Continue"
+    OK 200 "OK"
+    CREATED 201 "Created"
+    ACCEPTED 202 "Accepted"
+    NO_CONTENT 204 "No Content"
+    PARTIAL_CONTENT 206 "Partial Content"
+    MOVED_PERMANENTLY 301 "Moved Permanently"
+    FOUND 302 "Found"
+    SEE_OTHER 303 "See Other"
+    NOT_MODIFIED 304 "Not Modified"
+    TEMPORARY_REDIRECT 307 "Temporary Redirect"
+    PERMANENT_REDIRECT 308 "Permanent Redirect"
+    BAD_REQUEST 400 "Bad Request"
+    UNAUTHORIZED 401 "Unauthorized"
+    FORBIDDEN 403 "Forbidden"
+    NOT_FOUND 404 "Not Found"
+    METHOD_NOT_ALLOWED 405 "Method Not Allowed"
+    NOT_ACCEPTABLE 406 "Not Acceptable"
+    REQUEST_TIMEOUT 408 "Request Timeout"
+    CONFLICT 409 "Conflict"
+    GONE 410 "Gone"
+    LENGTH_REQUIRED 411 "Length Required"
+    PRECONDITION_FAILED 412 "Precondition Failed"
+    CONTENT_TOO_LARGE 413 "Content Too Large"
+    URI_TOO_LONG 414 "URI Too Long"
+    UNSUPPORTED_MEDIA_TYPE 415 "Unsupported Media Type"
+    RANGE_NOT_SATISFIABLE 416 "Range Not Satisfiable"
+    EXPECTATION_FAILED 417 "Expectation Failed"
+    MISDIRECTED_REQUEST 421 "Misdirected Request"
+    UNPROCESSABLE_CONTENT 422 "Unprocessable Content"
+    UPGRADE_REQUIRED 426 "Upgrade Required"
+    TOO_MANY_REQUESTS 429 "Too Many Requests"
+    FIELDS_TOO_LARGE 431 "Request Header Fields Too Large"
+    INTERNAL_SERVER_ERROR 500 "Internal Server Error"
+    NOT_IMPLEMENTED 501 "Not Implemented"
+    SERVICE_UNAVAILABLE 503 "Service Unavailable"
+    GATEWAY_TIMEOUT 504 "Gateway Timeout"
+    VERSION_NOT_SUPPORTED 505 "HTTP Version Not Supported"
+    INSUFFICIENT_STORAGE 507 "Insufficient Storage"
+}
+
+impl Status {
+    /// The code as a number.
+    pub fn code(self) -> u16 {
+        self.0
+    }
+
+    /// Whether a response with this status never has content, whatever the request was
+    /// (RFC 9110 §6.4.1: 1xx, 204 and 304).
+    pub fn is_bodiless(self) -> bool {
+        self.0 < 200 || self.0 == 204 || self.0 == 304
+    }
+
+    /// Whether the status says that something went wrong (4xx and 5xx).
+    pub fn is_error(self) -> bool {
+        self.0 >= 400
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.0, self.reason())
+    }
+}
