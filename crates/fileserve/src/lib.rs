@@ -1,1 +1,54 @@
-//! fileserve
+//! Serves the files beneath one directory over HTTP: GET, HEAD, PUT, POST, DELETE, an access log.
+//!
+//! [`Files`] is a handler for the session of http-proto: a request goes in, a response comes out, and
+//! no socket is ever seen here. [`AccessLog`] keeps one line for every exchange.
+//!
+//! ```text
+//! target -> RelPath -> Root (opens beneath, judges what is open) -> preconditions -> ranges -> content
+//! ```
+//!
+//! In scope: what a path names, what is told of it, how its content is versioned, who may change it.
+//! Out of scope: parsing, framing, sockets, threads.
+//!
+//! # Example: a directory on the web in ten lines
+//! ```
+//! use std::sync::Arc;
+//! use fileserve::{AccessLog, Files, Options};
+//! use http_proto::server::Http;
+//! use tcp_core::{Limits, Server};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let log = Arc::new(AccessLog::off());
+//! let files = Files::new(".", Options::default(), log)?;
+//! let server = Server::bind(([127, 0, 0, 1], 0).into(), Limits::default())?;
+//! println!("listening at http://{}/", server.addresses()[0]);
+//! let running = server.start(Http::new(files))?;
+//! # running.stopper().stop();
+//! running.join();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Trade-offs
+//! A file is opened for each request and judged by its own descriptor, so that what is told of it and
+//! what is sent are always the same version; a server that kept answers by name would be faster and
+//! sometimes wrong.
+
+pub mod access_log;
+mod files;
+mod get;
+pub mod listing;
+mod mime;
+mod path;
+mod refusal;
+mod root;
+mod validators;
+mod write;
+
+pub use access_log::{AccessLog, LogFormat, UnknownLogFormat};
+pub use files::{Files, Options};
+pub use mime::media_type;
+pub use path::RelPath;
+pub use refusal::Refusal;
+pub use root::{Entry, Facts, FileId, Kind, LISTED_NAMES_MAX, Listing, Opened, Root};
+pub use validators::{last_modified, validators};

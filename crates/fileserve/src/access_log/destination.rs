@@ -1,0 +1,102 @@
+//! Where the log's lines go: a file that can be opened anew, or standard output.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{self, Path, PathBuf};
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+/// An open log.
+pub(super) struct Destination {
+    file: File,
+    /// `None` for standard output.
+    path: Option<PathBuf>,
+    /// The file ends in the middle of a line.
+    torn: bool,
+}
+
+impl Destination {
+    /// Opens `path` for appending, creates it when it is missing. Errors name the path.
+    pub(super) fn open(path: &Path) -> io::Result<Destination> {
+        let in_words =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        // Absolute, so that opening it anew finds the same place whatever becomes of the working
+        // directory.
+        let path = path::absolute(path).map_err(in_words)?;
+        let file = append(&path).map_err(in_words)?;
+        let torn = ends_torn(&file, &path);
+        Ok(Destination { file, path: Some(path), torn })
+    }
+
+    /// Standard output, past the standard library's buffer, which would hide short writes.
+    pub(super) fn stdout() -> io::Result<Destination> {
+        let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        Ok(Destination { file, path: None, torn: false })
+    }
+
+    /// Opens the path anew; says whether there is a new file. After an error the old one stays.
+    pub(super) fn reopen(&mut self) -> io::Result<bool> {
+        let Some(path) = &self.path else { return Ok(false) };
+        *self = Destination::open(path)?;
+        Ok(true)
+    }
+
+    /// Ends the line that an earlier run left half written, so that no line of ours is glued to it.
+    pub(super) fn close_torn_line(&mut self) -> io::Result<()> {
+        if self.torn {
+            self.file.write_all(b"\n")?;
+            self.torn = false;
+        }
+        Ok(())
+    }
+
+    /// The open file; writes are appended.
+    pub(super) fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Device and inode; `None` for what is no regular file.
+    pub(super) fn identity(&self) -> Option<(u64, u64)> {
+        let metadata = self.file.metadata().ok()?;
+        metadata.is_file().then(|| (metadata.dev(), metadata.ino()))
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => path.display().fmt(f),
+            None => f.write_str("standard output"),
+        }
+    }
+}
+
+/// `O_APPEND | O_CREAT | O_CLOEXEC` (the standard library adds the last), mode 0644.
+fn append(path: &Path) -> io::Result<File> {
+    // Without O_NONBLOCK opening a FIFO that nobody reads would wait for ever.
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o644)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    // Once it is open, the writer thread may wait for the reader of a FIFO; that is its job.
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
+/// Whether the last line of a regular file lacks its end. Best effort: a log that may be written
+/// but not read is taken to be whole.
+fn ends_torn(log: &File, path: &Path) -> bool {
+    let Ok(metadata) = log.metadata() else { return false };
+    if !metadata.is_file() || metadata.len() == 0 {
+        return false;
+    }
+    let mut last = [b'\n'];
+    let read = File::open(path).and_then(|file| file.read_at(&mut last, metadata.len() - 1));
+    read.is_ok() && last != [b'\n']
+}

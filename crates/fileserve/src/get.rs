@@ -1,0 +1,227 @@
+//! GET and HEAD: from a path to a response, read downwards. The content of HEAD is left out by
+//! the session, so that there is one way for both (RFC 9110 §9.3.2).
+
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use http_proto::precondition::{self, Verdict};
+use http_proto::range::{self, RangeRequest};
+use http_proto::server::{Body, Request, Response};
+use http_proto::{HttpDate, Method, Status, Validators};
+
+use crate::files::{Files, Reach, Stop};
+use crate::path::RelPath;
+use crate::refusal::Refusal;
+use crate::root::{Kind, Opened};
+use crate::{listing, mime, root, validators};
+
+/// What is served for a directory, if it is there.
+const INDEX: &[u8] = b"index.html";
+
+/// Content up to this length is read into memory, so that it goes out in one call with the head;
+/// longer content is sent by the kernel from its own memory.
+const INLINE_BYTES_MAX: u64 = 16 * 1024;
+
+/// How often a file that changes while it is read is read again before the client is told to come
+/// back. Twice in a row is rare already.
+const READS_MAX: usize = 4;
+
+/// Most ranges that one request may ask for (RFC 9110 §14.2 permits a bound).
+const RANGES_MAX: usize = 16;
+
+impl Files {
+    pub(crate) fn get(&self, request: &Request<'_>, reach: Reach) -> Result<Response, Stop> {
+        let path = self.path(request)?;
+        let opened = self.open(&path, reach)?;
+        match opened.facts.kind {
+            Kind::File if path.is_dir_form() => Err(Refusal::NotADirectory.into()),
+            Kind::File => self.file(request, &path, opened, reach),
+            Kind::Directory if path.is_dir_form() => self.directory(request, &path, opened, reach),
+            Kind::Directory => Ok(redirect(request, path)),
+        }
+    }
+
+    /// A directory is its index, or else a list of what is in it.
+    fn directory(
+        &self,
+        request: &Request<'_>,
+        path: &RelPath,
+        opened: Opened,
+        reach: Reach,
+    ) -> Result<Response, Stop> {
+        let index = path.child(INDEX, self.options.hidden)?;
+        match self.open(&index, reach) {
+            Ok(found) if found.facts.kind == Kind::File => {
+                return self.file(request, &index, found, reach);
+            }
+            Ok(_) | Err(Stop::Refused(Refusal::NotFound)) => {}
+            Err(stop) => return Err(stop),
+        }
+        if !self.options.listing {
+            return Err(Refusal::NotListed.into());
+        }
+        if reach == Reach::Memory {
+            return Err(Stop::WouldBlock);
+        }
+        // A list has no version of its own: only conditions on whether it exists can hold.
+        let none = Validators::default();
+        let head = request.head;
+        match precondition::evaluate(head.method, &head.fields, Some(&none), request.now) {
+            Verdict::Proceed | Verdict::NotModified => {}
+            Verdict::Failed => return Ok(precondition_failed()),
+        }
+        let listing = self.root.list(&opened, path, self.options.hidden)?;
+        Ok(Response::new(Status::OK)
+            .field("Content-Type", listing::CONTENT_TYPE)
+            .field("Content-Security-Policy", listing::CONTENT_SECURITY_POLICY)
+            .body(Body::Bytes(listing::html(path, listing))))
+    }
+
+    /// A file: preconditions, then ranges, then content (RFC 9110 §13.2.2 and §14.2).
+    fn file(
+        &self,
+        request: &Request<'_>,
+        path: &RelPath,
+        mut opened: Opened,
+        reach: Reach,
+    ) -> Result<Response, Stop> {
+        for _ in 0..READS_MAX {
+            let head = request.head;
+            let known = validators::validators(&opened.facts, request.now);
+            match precondition::evaluate(head.method, &head.fields, Some(&known), request.now) {
+                Verdict::Proceed => {}
+                Verdict::NotModified => return Ok(not_modified(&known)),
+                Verdict::Failed => return Ok(precondition_failed()),
+            }
+            let asked = range(request, &known, opened.facts.len);
+            let part = match asked {
+                RangeRequest::Unsatisfiable => return Ok(unsatisfiable(opened.facts.len)),
+                RangeRequest::Single(part) => Some(part),
+                // Several ranges may be answered with the whole (§14.2).
+                RangeRequest::Whole | RangeRequest::Many(_) => None,
+            };
+            let whole = 0..opened.facts.len;
+            let modified = validators::last_modified(&opened.facts, request.now);
+            match content(opened, part.as_ref().unwrap_or(&whole), reach)? {
+                Content::Ready(body) => {
+                    let name = path.file_name().unwrap_or_default();
+                    return Ok(found(request, name, &known, modified, part, whole.end).body(body));
+                }
+                Content::Changed(again) => opened = again,
+            }
+        }
+        Err(Refusal::Busy.into())
+    }
+}
+
+/// What reading a file has come to.
+enum Content {
+    Ready(Body),
+    /// The file was changed while it was read; it is to be looked at again.
+    Changed(Opened),
+}
+
+/// The octets of `part`, in memory where they are few. Their version is that of `opened.facts`.
+fn content(opened: Opened, part: &Range<u64>, reach: Reach) -> Result<Content, Stop> {
+    let length = part.end - part.start;
+    if length > INLINE_BYTES_MAX {
+        return Ok(Content::Ready(Body::File(Arc::new(opened.file), part.clone())));
+    }
+    let mut bytes = vec![0; length as usize];
+    match reach {
+        Reach::Disk => match opened.file.read_exact_at(&mut bytes, part.start) {
+            Ok(()) => {}
+            // Shorter than it was a moment ago.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Ok(Content::Changed(opened.look_again()?));
+            }
+            Err(error) => return Err(Refusal::from_io(&error).into()),
+        },
+        Reach::Memory => {
+            if !root::read_cached(&opened.file, &mut bytes, part.start) {
+                return Err(Stop::WouldBlock);
+            }
+        }
+    }
+    // Invariant 10: head and content come from one version of the file.
+    let before = opened.facts;
+    let opened = opened.look_again()?;
+    match opened.facts == before {
+        true => Ok(Content::Ready(Body::Bytes(bytes))),
+        false => Ok(Content::Changed(opened)),
+    }
+}
+
+/// The range asked for, if it is to be heeded: only on GET, only one Range line, and only if
+/// If-Range, when sent, still holds (RFC 9110 §14.2, §13.1.5).
+fn range(request: &Request<'_>, known: &Validators, length: u64) -> RangeRequest {
+    let head = request.head;
+    match head.fields.single("range") {
+        Some(value)
+            if head.method == Method::Get
+                && precondition::if_range(&head.fields, known, request.now) =>
+        {
+            range::resolve(value, length, RANGES_MAX)
+        }
+        _ => RangeRequest::Whole,
+    }
+}
+
+/// 200 or 206 without its content.
+fn found(
+    request: &Request<'_>,
+    name: &[u8],
+    known: &Validators,
+    modified: HttpDate,
+    part: Option<Range<u64>>,
+    length: u64,
+) -> Response {
+    let status = if part.is_some() { Status::PARTIAL_CONTENT } else { Status::OK };
+    let mut response = Response::new(status);
+    // RFC 9110 §15.3.7: whoever sends If-Range has the other fields already.
+    if part.is_none() || request.head.fields.first("if-range").is_none() {
+        response = response
+            .field("Content-Type", mime::media_type(name))
+            .field("Last-Modified", modified.imf_fixdate());
+    }
+    if let Some(etag) = &known.etag {
+        response = response.field("ETag", etag.as_bytes());
+    }
+    response = response.field("Accept-Ranges", "bytes");
+    match part {
+        Some(part) => response.field("Content-Range", range::content_range(&part, length)),
+        None => response,
+    }
+}
+
+/// 304 with what RFC 9110 §15.4.5 asks for: of what a 200 would say, the ETag.
+fn not_modified(known: &Validators) -> Response {
+    let response = Response::new(Status::NOT_MODIFIED);
+    match &known.etag {
+        Some(etag) => response.field("ETag", etag.as_bytes()),
+        None => response,
+    }
+}
+
+pub(crate) fn precondition_failed() -> Response {
+    Response::error(Status::PRECONDITION_FAILED).reason("precondition-failed")
+}
+
+fn unsatisfiable(length: u64) -> Response {
+    Response::error(Status::RANGE_NOT_SATISFIABLE)
+        .field("Content-Range", range::unsatisfied(length))
+        .reason("range-not-satisfiable")
+}
+
+/// To the same directory with a slash behind it, so that relative links in it work. The path is
+/// written anew from its segments, so `//host` cannot come out of it.
+fn redirect(request: &Request<'_>, path: RelPath) -> Response {
+    let mut location = path.into_dir_form().to_url_path();
+    if let Some(query) = request.head.target.query() {
+        location.push('?');
+        location.push_str(query);
+    }
+    Response::error(Status::MOVED_PERMANENTLY).field("Location", location)
+}

@@ -1,0 +1,255 @@
+//! Names every way in which a request for a file is refused, and with the status and the word for each.
+
+use http_proto::Status;
+use rustix::io::Errno;
+
+/// Why a request for a file is refused. The client learns the [`status`](Refusal::status), the log
+/// the [`reason`](Refusal::reason); what the OS said goes to neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A `%` without two hexadecimal digits, or one that stands for NUL, which no name holds.
+    #[error("the path holds an invalid percent-escape")]
+    BadEscape,
+    /// A `/` inside a segment, as `%2F`: no file is named so.
+    #[error("the path holds an encoded slash")]
+    EncodedSlash,
+    /// A path that leads out of the root, by `..` or by a symbolic link.
+    #[error("the path leads out of the root")]
+    OutsideRoot,
+    /// A segment or a path longer than the OS takes.
+    #[error("the path is too long")]
+    NameTooLong,
+    /// A name that starts with a dot, or one of the server's own temporary names.
+    #[error("the name is hidden")]
+    Hidden,
+    /// The server's own access log.
+    #[error("the access log is not served")]
+    OwnLog,
+    /// A directory without an index, where directories are not listed.
+    #[error("directories are not listed")]
+    NotListed,
+    /// A PUT or POST with Content-Range: a part would be taken for the whole (RFC 9110 §14.5).
+    #[error("a part of a file cannot be written")]
+    PartialContent,
+    /// Nothing has that name.
+    #[error("no such file")]
+    NotFound,
+    /// A name beneath something that is no directory.
+    #[error("a file stands where a directory is asked for")]
+    NotADirectory,
+    /// Symbolic links that go round in circles, a magic link of `/proc`, or, where links are not
+    /// followed at all, any link.
+    #[error("a symbolic link is not followed")]
+    SymlinkLoop,
+    /// A FIFO, a socket or a device.
+    #[error("neither a file nor a directory")]
+    NotRegular,
+    /// The file's mode or a security policy forbids it.
+    #[error("permission denied")]
+    NotPermitted,
+    /// A write to a file system that is mounted read-only.
+    #[error("the file system is read-only")]
+    ReadOnlyDisk,
+    /// A write while the server serves read-only.
+    #[error("the server is read-only")]
+    ReadOnly,
+    /// A known method that this resource does not take.
+    #[error("the method is not for this resource")]
+    MethodNotAllowed,
+    /// A write where a directory stands.
+    #[error("a directory stands where a file is to be written")]
+    IsDirectory,
+    /// A directory that is to go has something in it.
+    #[error("the directory is not empty")]
+    DirectoryNotEmpty,
+    /// Something has the name that is to be made.
+    #[error("the name is taken")]
+    Exists,
+    /// A write beneath a directory that does not exist.
+    #[error("the directory to write to does not exist")]
+    ParentMissing,
+    /// Content longer than the server or the file system takes.
+    #[error("the content is too large")]
+    ContentTooLarge,
+    /// The disk or the quota is full.
+    #[error("no space left")]
+    StorageFull,
+    /// The process or the system has no descriptor left. The file may well exist.
+    #[error("out of file descriptors")]
+    OutOfDescriptors,
+    /// The kernel has no memory left.
+    #[error("out of memory")]
+    OutOfMemory,
+    /// Somebody else holds the file, or its path kept changing while it was looked up.
+    #[error("the file is busy")]
+    Busy,
+    /// Any other trouble with the disk.
+    #[error("disk trouble (os error {errno})")]
+    Disk {
+        /// The OS's number for it; 0 when it gave none.
+        errno: i32,
+    },
+}
+
+impl Refusal {
+    /// What an error of the OS means for a request. This is the one place where that is decided.
+    pub fn from_os(errno: Errno) -> Refusal {
+        match errno {
+            Errno::NOENT => Refusal::NotFound,
+            Errno::NOTDIR => Refusal::NotADirectory,
+            // openat2 says so for whatever would leave the directory it is bound to.
+            Errno::XDEV => Refusal::OutsideRoot,
+            Errno::LOOP => Refusal::SymlinkLoop,
+            Errno::NAMETOOLONG => Refusal::NameTooLong,
+            Errno::ACCESS | Errno::PERM => Refusal::NotPermitted,
+            Errno::ROFS => Refusal::ReadOnlyDisk,
+            Errno::ISDIR => Refusal::IsDirectory,
+            Errno::NOTEMPTY => Refusal::DirectoryNotEmpty,
+            Errno::EXIST => Refusal::Exists,
+            // A socket, or a device file without a device, cannot even be opened.
+            Errno::NXIO | Errno::NODEV => Refusal::NotRegular,
+            Errno::FBIG => Refusal::ContentTooLarge,
+            Errno::NOSPC | Errno::DQUOT => Refusal::StorageFull,
+            Errno::MFILE | Errno::NFILE => Refusal::OutOfDescriptors,
+            Errno::NOMEM => Refusal::OutOfMemory,
+            Errno::AGAIN | Errno::INTR | Errno::BUSY | Errno::TXTBSY => Refusal::Busy,
+            other => Refusal::Disk { errno: other.raw_os_error() },
+        }
+    }
+
+    /// [`from_os`](Refusal::from_os) for an error that comes through the standard library.
+    pub fn from_io(error: &std::io::Error) -> Refusal {
+        match Errno::from_io_error(error) {
+            Some(errno) => Refusal::from_os(errno),
+            None => Refusal::Disk { errno: 0 },
+        }
+    }
+
+    /// The status that the client gets.
+    pub fn status(self) -> Status {
+        match self {
+            Refusal::BadEscape | Refusal::PartialContent => Status::BAD_REQUEST,
+            Refusal::EncodedSlash
+            | Refusal::OutsideRoot
+            | Refusal::NameTooLong
+            | Refusal::Hidden
+            | Refusal::OwnLog
+            | Refusal::NotListed
+            | Refusal::NotFound
+            | Refusal::NotADirectory
+            | Refusal::SymlinkLoop
+            | Refusal::NotRegular => Status::NOT_FOUND,
+            Refusal::NotPermitted | Refusal::ReadOnlyDisk => Status::FORBIDDEN,
+            Refusal::ReadOnly | Refusal::MethodNotAllowed => Status::METHOD_NOT_ALLOWED,
+            Refusal::IsDirectory
+            | Refusal::DirectoryNotEmpty
+            | Refusal::Exists
+            | Refusal::ParentMissing => Status::CONFLICT,
+            Refusal::ContentTooLarge => Status::CONTENT_TOO_LARGE,
+            Refusal::StorageFull => Status::INSUFFICIENT_STORAGE,
+            // These pass. A 404 would be remembered, by caches and by search engines.
+            Refusal::OutOfDescriptors | Refusal::OutOfMemory | Refusal::Busy => {
+                Status::SERVICE_UNAVAILABLE
+            }
+            Refusal::Disk { .. } => Status::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The word that the log prints: `[a-z-]`, and the variant's own name.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Refusal::BadEscape => "bad-escape",
+            Refusal::EncodedSlash => "encoded-slash",
+            Refusal::OutsideRoot => "outside-root",
+            Refusal::NameTooLong => "name-too-long",
+            Refusal::Hidden => "hidden",
+            Refusal::OwnLog => "own-log",
+            Refusal::NotListed => "not-listed",
+            Refusal::PartialContent => "partial-content",
+            Refusal::NotFound => "not-found",
+            Refusal::NotADirectory => "not-a-directory",
+            Refusal::SymlinkLoop => "symlink-loop",
+            Refusal::NotRegular => "not-regular",
+            Refusal::NotPermitted => "not-permitted",
+            Refusal::ReadOnlyDisk => "read-only-disk",
+            Refusal::ReadOnly => "read-only",
+            Refusal::MethodNotAllowed => "method-not-allowed",
+            Refusal::IsDirectory => "is-directory",
+            Refusal::DirectoryNotEmpty => "directory-not-empty",
+            Refusal::Exists => "exists",
+            Refusal::ParentMissing => "parent-missing",
+            Refusal::ContentTooLarge => "content-too-large",
+            Refusal::StorageFull => "storage-full",
+            Refusal::OutOfDescriptors => "out-of-descriptors",
+            Refusal::OutOfMemory => "out-of-memory",
+            Refusal::Busy => "busy",
+            Refusal::Disk { .. } => "disk",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn an_os_error_becomes_a_status_and_a_word() {
+        let table = [
+            (Errno::NOENT, 404, "not-found"),
+            (Errno::NOTDIR, 404, "not-a-directory"),
+            (Errno::XDEV, 404, "outside-root"),
+            (Errno::LOOP, 404, "symlink-loop"),
+            (Errno::NAMETOOLONG, 404, "name-too-long"),
+            (Errno::NXIO, 404, "not-regular"),
+            (Errno::ACCESS, 403, "not-permitted"),
+            (Errno::PERM, 403, "not-permitted"),
+            (Errno::ROFS, 403, "read-only-disk"),
+            (Errno::ISDIR, 409, "is-directory"),
+            (Errno::NOTEMPTY, 409, "directory-not-empty"),
+            (Errno::EXIST, 409, "exists"),
+            (Errno::FBIG, 413, "content-too-large"),
+            (Errno::NOSPC, 507, "storage-full"),
+            (Errno::DQUOT, 507, "storage-full"),
+            (Errno::MFILE, 503, "out-of-descriptors"),
+            (Errno::NFILE, 503, "out-of-descriptors"),
+            (Errno::NOMEM, 503, "out-of-memory"),
+            (Errno::AGAIN, 503, "busy"),
+            (Errno::IO, 500, "disk"),
+            (Errno::STALE, 500, "disk"),
+        ];
+        for (errno, status, reason) in table {
+            let refusal = Refusal::from_os(errno);
+            assert_eq!((refusal.status().code(), refusal.reason()), (status, reason), "{errno:?}");
+            let error = io::Error::from(errno);
+            assert_eq!(Refusal::from_io(&error), refusal, "{errno:?} through io::Error");
+        }
+    }
+
+    #[test]
+    fn an_error_without_a_number_is_disk_trouble() {
+        let error = io::Error::other("made up");
+        assert_eq!(Refusal::from_io(&error), Refusal::Disk { errno: 0 });
+    }
+
+    #[test]
+    fn what_the_path_alone_decides_has_its_status() {
+        let table = [
+            (Refusal::BadEscape, 400),
+            (Refusal::EncodedSlash, 404),
+            (Refusal::Hidden, 404),
+            (Refusal::ReadOnly, 405),
+            (Refusal::MethodNotAllowed, 405),
+            (Refusal::ParentMissing, 409),
+        ];
+        for (refusal, status) in table {
+            assert_eq!(refusal.status().code(), status, "{refusal}");
+            assert!(
+                refusal.reason().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'),
+                "{refusal}"
+            );
+        }
+    }
+}

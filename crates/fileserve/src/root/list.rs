@@ -1,0 +1,81 @@
+//! Reads a directory: the entries that a client could also fetch, with what they are.
+
+use std::os::fd::AsFd;
+
+use rustix::fs::{AtFlags, Dir, FileType, statat};
+
+use super::{Facts, Opened, Root};
+use crate::path::RelPath;
+use crate::refusal::Refusal;
+
+/// How many names of a directory are read, hidden ones included. Each costs a call to the OS and
+/// some 250 bytes of answer: at the bound that is about 20 ms and 5 MB.
+pub const LISTED_NAMES_MAX: usize = 20_000;
+
+/// What a directory holds.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// In the order of the disk.
+    pub entries: Vec<Entry>,
+    /// Whether there were more than [`LISTED_NAMES_MAX`].
+    pub truncated: bool,
+}
+
+/// One file or directory in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name: bytes without `/`, perhaps not UTF-8.
+    pub name: Vec<u8>,
+    /// Of the file itself: a link is shown as what it leads to.
+    pub facts: Facts,
+}
+
+impl Root {
+    /// Lists the open directory `dir`, which was opened at `path`. May block on the disk.
+    ///
+    /// What opening would refuse is left out: hidden names unless `serve_hidden`, unfinished
+    /// uploads, links that lead outside or nowhere, devices. What cannot be read is listed.
+    ///
+    /// # Errors
+    /// `NotADirectory` for a file, else as [`Refusal::from_os`] says. Running out of descriptors
+    /// is an error too, so that a listing is never short without saying so.
+    pub fn list(
+        &self,
+        dir: &Opened,
+        path: &RelPath,
+        serve_hidden: bool,
+    ) -> Result<Listing, Refusal> {
+        let mut listing = Listing::default();
+        // A descriptor of its own, since the place in the directory belongs to the descriptor.
+        let names = Dir::read_from(&dir.file).map_err(Refusal::from_os)?;
+        for (count, name) in names.enumerate() {
+            let name = name.map_err(Refusal::from_os)?;
+            let name = name.file_name().to_bytes();
+            // `.` and `..` are in every directory and do not count.
+            if count == LISTED_NAMES_MAX + 2 {
+                listing.truncated = true;
+                break;
+            }
+            let Ok(path) = path.child(name, serve_hidden) else { continue };
+            match self.look_at_entry(dir, name, &path) {
+                Ok(facts) => listing.entries.push(Entry { name: name.to_vec(), facts }),
+                Err(refusal @ (Refusal::OutOfDescriptors | Refusal::OutOfMemory)) => {
+                    return Err(refusal);
+                }
+                // Gone meanwhile, or not for clients.
+                Err(_) => {}
+            }
+        }
+        Ok(listing)
+    }
+
+    fn look_at_entry(&self, dir: &Opened, name: &[u8], path: &RelPath) -> Result<Facts, Refusal> {
+        let stat =
+            statat(dir.file.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW).map_err(Refusal::from_os)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            // From the root: a link may well lead out of its directory and stay beneath the root.
+            FileType::Symlink => self.look_at(path),
+            _ => Facts::new(&stat),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Decides what a file's version is recognised by: its entity tag and its date.
+//!
+//! Both come from the length and the modification time alone. The inode stays out of the tag, so
+//! two machines that serve copies with the same times agree on it, and a resumed download can go
+//! on at the other. The price: who changes a file in place and then sets its time back, keeping the
+//! length, hides the change from every cache.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http_proto::{EntityTag, HttpDate, Validators};
+
+use crate::root::Facts;
+
+/// How long after a change another one could still get the same time. The kernel stamps files with
+/// a clock that ticks every 10 ms or faster; the rest is margin.
+const TICK: Duration = Duration::from_millis(20);
+
+/// The same where times have whole seconds only: 1 on most such file systems, 2 on FAT.
+const COARSE_TICK: Duration = Duration::from_secs(2);
+
+/// The validators of a file with `facts`, as of `now`.
+///
+/// The tag is strong, unless the last change is so recent (or dated ahead of the clock) that another
+/// one with the same length could follow under the same time: a strong tag has to differ for any
+/// two versions (RFC 9110 §8.8.1), so such a file gets a weak one. It turns strong with age and is
+/// the same otherwise, so a copy taken early can still be revalidated.
+pub fn validators(facts: &Facts, now: SystemTime) -> Validators {
+    let opaque = opaque_tag(facts.len, facts.mtime);
+    let etag = match is_settled(facts.mtime, now) {
+        true => EntityTag::strong(opaque.as_bytes()),
+        false => EntityTag::weak(opaque.as_bytes()),
+    };
+    Validators { etag, modified: Some(facts.mtime) }
+}
+
+/// The value of Last-Modified: never later than `now`, which is to be the time in Date
+/// (RFC 9110 §8.8.2.1).
+pub fn last_modified(facts: &Facts, now: SystemTime) -> HttpDate {
+    HttpDate::from(facts.mtime.min(now))
+}
+
+/// Whether no further change could get the time `mtime`.
+fn is_settled(mtime: SystemTime, now: SystemTime) -> bool {
+    let whole = from_epoch(mtime).1.is_multiple_of(1_000_000_000);
+    let tick = if whole { COARSE_TICK } else { TICK };
+    now.duration_since(mtime).is_ok_and(|age| age >= tick)
+}
+
+/// Length and time in hexadecimal. The sign of a time before 1970 is written out.
+fn opaque_tag(len: u64, mtime: SystemTime) -> String {
+    let (sign, nanos) = from_epoch(mtime);
+    format!("{len:x}-{sign}{nanos:x}")
+}
+
+/// Nanoseconds between 1970 and `time`, and the sign.
+fn from_epoch(time: SystemTime) -> (&'static str, u128) {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => ("", after.as_nanos()),
+        Err(before) => ("-", before.duration().as_nanos()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::{FileId, Kind};
+
+    const MTIME: Duration = Duration::new(1_700_000_000, 123_456_789);
+
+    fn facts(len: u64, mtime: SystemTime) -> Facts {
+        let id = FileId { device: 1, inode: 2 };
+        Facts { kind: Kind::File, len, mtime, mode: 0o644, id }
+    }
+
+    fn tag(len: u64, mtime: SystemTime, now: SystemTime) -> String {
+        validators(&facts(len, mtime), now).etag.expect("every file has a tag").to_string()
+    }
+
+    #[test]
+    fn the_tag_is_length_and_time() {
+        let mtime = UNIX_EPOCH + MTIME;
+        let later = mtime + Duration::from_secs(60);
+        assert_eq!(tag(0x1f, mtime, later), format!("\"1f-{:x}\"", MTIME.as_nanos()));
+        assert_ne!(tag(1, mtime, later), tag(2, mtime, later));
+        assert_ne!(tag(1, mtime, later), tag(1, mtime + Duration::from_nanos(1), later));
+        let (before, after) = (UNIX_EPOCH - MTIME, UNIX_EPOCH + MTIME);
+        assert_ne!(tag(1, before, later), tag(1, after, later), "before and after 1970 differ");
+    }
+
+    #[test]
+    fn replicas_agree_on_the_tag() {
+        let mtime = UNIX_EPOCH + MTIME;
+        let mut other = facts(5, mtime);
+        other.id = FileId { device: 3, inode: 4 };
+        other.mode = 0o600;
+        let now = mtime + Duration::from_secs(60);
+        assert_eq!(validators(&other, now), validators(&facts(5, mtime), now));
+    }
+
+    #[test]
+    fn the_tag_is_strong_once_no_other_change_can_share_the_time() {
+        let fine = UNIX_EPOCH + MTIME;
+        let whole = UNIX_EPOCH + Duration::from_secs(MTIME.as_secs());
+        let table = [
+            (fine, 0, true),
+            (fine, 19, true),
+            (fine, 20, false),
+            (fine, 1_000, false),
+            (fine, -1, true),
+            (fine, -86_400_000, true),
+            (whole, 20, true),
+            (whole, 1_999, true),
+            (whole, 2_000, false),
+            (whole, -1, true),
+            (UNIX_EPOCH - MTIME, 20, false),
+            (UNIX_EPOCH, 5_000, false),
+        ];
+        for (mtime, age_ms, weak) in table {
+            let age = Duration::from_millis(i64::unsigned_abs(age_ms));
+            let now = if age_ms < 0 { mtime - age } else { mtime + age };
+            assert_eq!(tag(1, mtime, now).starts_with("W/"), weak, "{mtime:?} {age_ms} ms old");
+        }
+    }
+
+    #[test]
+    fn a_tag_that_turns_strong_still_matches_weakly() {
+        let mtime = UNIX_EPOCH + MTIME;
+        let young = validators(&facts(1, mtime), mtime).etag.unwrap();
+        let old = validators(&facts(1, mtime), mtime + COARSE_TICK).etag.unwrap();
+        assert!(young.to_ref().equals_weakly(old.to_ref()));
+        assert!(!young.to_ref().equals_strongly(old.to_ref()));
+    }
+
+    #[test]
+    fn last_modified_is_not_later_than_the_date() {
+        let now = UNIX_EPOCH + MTIME;
+        let ahead = facts(1, now + Duration::from_secs(86_400));
+        assert_eq!(last_modified(&ahead, now), HttpDate::from(now));
+        let behind = facts(1, now - Duration::from_secs(86_400));
+        assert_eq!(last_modified(&behind, now), HttpDate::from(behind.mtime));
+        assert_eq!(last_modified(&facts(1, UNIX_EPOCH - MTIME), now), HttpDate::MIN);
+    }
+}

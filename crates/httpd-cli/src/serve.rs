@@ -1,0 +1,220 @@
+//! Wires the layers together, says what is served, and waits for signals.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::{Context, Result, anyhow};
+use fileserve::{AccessLog, Files, Options};
+use http_proto::server::{Config, Http};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tcp_core::{Limits, Pace, Running, Server};
+
+use crate::args::Args;
+
+/// Serves until a signal says stop.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    // First, so that no signal finds the default action in place once anything is served.
+    let signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot wait for signals")?;
+    let limits = limits(args);
+    let server = bind(&args.bind, &limits)?;
+    let log = Arc::new(open_log(args, limits.workers)?);
+    let options =
+        Options { writable: args.writable, listing: !args.no_listing, hidden: args.hidden };
+    let files =
+        Files::new(&args.root, options, Arc::clone(&log)).map_err(|error| no_root(args, &error))?;
+    let addresses = server.addresses().to_vec();
+    let running = server
+        .start(Http::with_config(files, config(args)))
+        .context("the system refuses the threads to serve with")?;
+    announce(args, &addresses);
+    wait(running, signals, &log);
+    log.shutdown();
+    Ok(())
+}
+
+/// Waits for the server to end, and acts on signals meanwhile: the first SIGINT or SIGTERM drains, the
+/// second ends at once, SIGHUP reopens the log.
+fn wait(running: Running, mut signals: Signals, log: &AccessLog) {
+    let stopper = running.stopper();
+    let handle = signals.handle();
+    let joiner = thread::spawn(move || {
+        running.join();
+        handle.close();
+    });
+    let mut stopping = false;
+    for signal in signals.forever() {
+        match signal {
+            SIGHUP => log.reopen(),
+            _ if stopping => {
+                log.shutdown();
+                // What a shell reports of a process that such a signal has ended.
+                std::process::exit(128 + signal);
+            }
+            _ => {
+                stopping = true;
+                log::info!("stopping: what is under way may end");
+                stopper.stop();
+            }
+        }
+    }
+    // The signals end when the server has been joined.
+    let _ = joiner.join();
+}
+
+fn limits(args: &Args) -> Limits {
+    let default = Limits::default();
+    let connections = Limits::connections_within(raise_descriptor_limit());
+    let flags = &args.limits;
+    Limits {
+        workers: flags.workers.unwrap_or(default.workers),
+        pool: flags.pool.unwrap_or(default.pool),
+        connections: flags.max_connections.unwrap_or(connections),
+        pace: pace(args),
+        drain: flags.drain,
+        ..default
+    }
+}
+
+fn pace(args: &Args) -> Pace {
+    let flags = &args.limits;
+    Pace { stall: flags.stall_timeout, rate: flags.min_rate, grace: flags.rate_grace }
+}
+
+fn config(args: &Args) -> Config {
+    let flags = &args.limits;
+    Config {
+        limits: http_proto::Limits {
+            // A line is part of the head.
+            request_line_bytes: flags.request_line_max.min(flags.head_max),
+            head_bytes: flags.head_max,
+            field_lines: flags.fields_max,
+            content_bytes: flags.body_max,
+        },
+        head_timeout: flags.head_timeout,
+        idle_timeout: flags.idle_timeout,
+        content_pace: pace(args),
+        ..Config::default()
+    }
+}
+
+/// Takes as many file descriptors as the system lets this process have; says how many that are. The
+/// customary soft limit of 1,024 is for programs that use `select`.
+fn raise_descriptor_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        // No limit at all: more than can ever be used.
+        Ok(()) => limit.maximum.unwrap_or(u64::MAX),
+        Err(_) => limit.current.unwrap_or(1024),
+    }
+}
+
+fn bind(addresses: &[SocketAddr], limits: &Limits) -> Result<Server> {
+    let (first, others) = addresses.split_first().context("there is no address to listen on")?;
+    let mut server =
+        Server::bind(*first, limits.clone()).map_err(|error| not_bound(*first, &error))?;
+    for address in others {
+        server.listen(*address).map_err(|error| not_bound(*address, &error))?;
+    }
+    Ok(server)
+}
+
+/// Why an address cannot be had, with a way out that has been tried.
+fn not_bound(address: SocketAddr, error: &io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            let port = address.port();
+            let free = (port.saturating_add(1)..=port.saturating_add(50))
+                .map(|port| SocketAddr::new(address.ip(), port))
+                .find(|other| std::net::TcpListener::bind(other).is_ok())
+                .unwrap_or(SocketAddr::new(address.ip(), 0));
+            anyhow!("port {port} is in use - try: httpd -b {free}")
+        }
+        io::ErrorKind::PermissionDenied => {
+            let other = SocketAddr::new(address.ip(), crate::values::DEFAULT_PORT);
+            anyhow!(
+                "port {} takes more rights than this user has - try: httpd -b {other}",
+                address.port()
+            )
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            anyhow!(
+                "{} is no address of this machine - try: httpd -b 127.0.0.1:{}",
+                address.ip(),
+                address.port()
+            )
+        }
+        _ => anyhow!("cannot listen at {address}: {error}"),
+    }
+}
+
+fn no_root(args: &Args, error: &io::Error) -> anyhow::Error {
+    let root = args.root.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            anyhow!("there is no directory '{root}' - try: httpd . to serve the current one")
+        }
+        io::ErrorKind::NotADirectory => {
+            let parent = match args.root.parent() {
+                Some(parent) if parent != Path::new("") => parent,
+                _ => Path::new("."),
+            };
+            anyhow!("'{root}' is a file - try its directory: httpd {}", parent.display())
+        }
+        _ => anyhow!("cannot serve '{root}': {error}"),
+    }
+}
+
+fn open_log(args: &Args, workers: usize) -> Result<AccessLog> {
+    let path = &args.access_log;
+    let log = match path.to_str() {
+        Some("off") => Ok(AccessLog::off()),
+        Some("-") => AccessLog::to_stdout(args.log_format, workers),
+        _ => AccessLog::to_file(path, args.log_format, workers),
+    };
+    log.map_err(|error| {
+        anyhow!("cannot write the access log: {error} - try: httpd --access-log off")
+    })
+}
+
+/// Says what is served, where, and what may be done to it. On standard error, since standard output
+/// may be the access log.
+fn announce(args: &Args, addresses: &[SocketAddr]) {
+    let root = args.root.canonicalize().unwrap_or_else(|_| args.root.clone());
+    let mut text = format!("httpd {} serves {}\n", env!("CARGO_PKG_VERSION"), root.display());
+    for address in addresses {
+        let (shown, note) = clickable(*address);
+        text.push_str(&format!("listening at http://{shown}/{note}\n"));
+    }
+    text.push_str(match args.writable {
+        true => "writable: anyone who can reach it may PUT, POST and DELETE\n",
+        false => "read-only\n",
+    });
+    text.push_str(&match args.access_log.to_str() {
+        Some("off") => "no access log\n".to_owned(),
+        Some("-") => format!("access log: standard output ({})\n", args.log_format),
+        _ => format!("access log: {} ({})\n", args.access_log.display(), args.log_format),
+    });
+    // Nobody may be listening; that is no reason not to serve.
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// An address that a browser can open, and what else is to be said of it.
+fn clickable(address: SocketAddr) -> (SocketAddr, &'static str) {
+    let port = address.port();
+    let everywhere = " and at every other address of this machine";
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => {
+            (SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), everywhere)
+        }
+        IpAddr::V6(ip) if ip.is_unspecified() => {
+            (SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port), everywhere)
+        }
+        _ => (address, ""),
+    }
+}

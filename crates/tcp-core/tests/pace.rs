@@ -1,0 +1,108 @@
+//! How fast a peer must take what it is owed, and that honest ones need not fear.
+
+mod support;
+
+use std::io::Write;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, unbounded};
+use support::{LONG, Serving, echo, limits, pattern, read_exactly, read_until_reset, script, serve};
+use tcp_core::{Accepted, Input, Limits, Now, Output, Pace, Wait};
+
+const OWED: usize = 32 * 1024 * 1024;
+
+/// A server that owes every connection 32 MiB, and how many octets each had not been sent.
+fn owing(limits: Limits) -> (Serving, Receiver<u64>) {
+    let answer: Arc<[u8]> = pattern(OWED).into();
+    let (sender, endings) = unbounded();
+    let server = serve(limits, move |_: &Accepted| {
+        let (answer, sender) = (Arc::clone(&answer), sender.clone());
+        script(move |_: Now, _: &mut Input<'_>, output: &mut Output| {
+            output.share(Arc::clone(&answer));
+            Wait::Close
+        })
+        .on_closed(move |unsent| sender.send(unsent).unwrap())
+    });
+    (server, endings)
+}
+
+fn stall(milliseconds: u64) -> Limits {
+    let pace = Pace { stall: Duration::from_millis(milliseconds), rate: 0, grace: LONG };
+    Limits { pace, ..limits() }
+}
+
+#[test]
+fn a_reader_that_takes_nothing_is_reset() {
+    let (server, endings) = owing(stall(300));
+    let mut client = server.connect_narrow();
+    let start = Instant::now();
+    let unsent = endings.recv_timeout(LONG).unwrap();
+    assert!(start.elapsed() >= Duration::from_millis(200), "cut early");
+    assert!(unsent > 0);
+    assert!(read_until_reset(&mut client) <= OWED - unsent as usize);
+}
+
+#[test]
+fn a_reader_that_takes_nothing_is_reset_though_it_sends() {
+    let (server, endings) = owing(stall(300));
+    let client = server.connect_narrow();
+    let mut writer = client.try_clone().unwrap();
+    let writing = thread::spawn(move || {
+        while writer.write_all(b"x").is_ok() {
+            thread::sleep(Duration::from_micros(100));
+        }
+    });
+    assert!(endings.recv_timeout(LONG).unwrap() > 0);
+    writing.join().unwrap();
+}
+
+#[test]
+fn a_slow_reader_that_goes_on_reading_is_not_cut() {
+    // The kernel tells of room only once half of what it holds has gone, which takes this
+    // reader longer than a stall: that it goes on reading must be found out all the same.
+    let (server, endings) = owing(stall(1000));
+    let mut client = server.connect_narrow();
+    let expected = pattern(OWED);
+    let mut at = 0;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(3500) {
+        let some = read_exactly(&mut client, 4096);
+        assert!(some == expected[at..at + 4096], "other bytes at {at}");
+        at += 4096;
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert!(endings.is_empty(), "cut");
+    while at < OWED {
+        let some = read_exactly(&mut client, 64 * 1024.min(OWED - at));
+        assert!(some == expected[at..at + some.len()], "other bytes at {at}");
+        at += some.len();
+    }
+    assert_eq!(endings.recv_timeout(LONG), Ok(0));
+}
+
+#[test]
+fn a_reader_below_the_average_is_reset_though_it_goes_on_reading() {
+    let pace =
+        Pace { stall: LONG, rate: 1_000_000_000, grace: Duration::from_millis(200) };
+    let (server, endings) = owing(Limits { pace, ..limits() });
+    let mut client = server.connect_narrow();
+    while endings.is_empty() {
+        use std::io::Read;
+        let _ = client.read(&mut [0; 4096]);
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(endings.recv().unwrap() > 0);
+}
+
+#[test]
+fn a_peer_that_is_owed_nothing_may_be_as_slow_as_it_likes() {
+    let server = serve(stall(50), |_: &Accepted| script(echo));
+    let mut client = server.connect();
+    for _ in 0..3 {
+        thread::sleep(Duration::from_millis(200));
+        client.write_all(b"hm").unwrap();
+        assert_eq!(read_exactly(&mut client, 2), b"hm");
+    }
+}
