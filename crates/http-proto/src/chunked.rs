@@ -16,6 +16,8 @@ use crate::{Limits, Reject};
 #[derive(Clone, Debug)]
 pub(crate) struct Chunked {
     state: State,
+    /// Octets of data announced so far.
+    announced: u64,
     /// Octets of the size line so far.
     line: u32,
     /// Octets of all extensions so far.
@@ -88,6 +90,7 @@ impl Chunked {
     pub(crate) fn new() -> Chunked {
         Chunked {
             state: State::Size { value: 0, digits: 0 },
+            announced: 0,
             line: 0,
             extensions: 0,
             trailer_bytes: 0,
@@ -155,6 +158,11 @@ impl Chunked {
             (State::Extension { .. }, _) => Err(Reject::BadChunkExtension),
             (State::SizeEnd { value }, b'\n') => {
                 self.line = 0;
+                // Refused when it is announced: nobody has to send it first.
+                self.announced = self.announced.saturating_add(value);
+                if self.announced > limits.content_bytes {
+                    return Err(Reject::ContentTooLarge);
+                }
                 Ok(if value == 0 { State::TrailerStart } else { State::Data { left: value } })
             }
             (State::SizeEnd { .. }, _) => Err(Reject::BadChunkSize),

@@ -41,9 +41,8 @@ enum State {
     Head(Scan),
     /// In content of a known length, of which that much is to come.
     Length { left: u64 },
-    /// In chunked content, of which that many octets have come. Boxed, since it is rare and four
-    /// times as large as the others.
-    Chunked { decoder: Box<Chunked>, octets: u64 },
+    /// In chunked content. Boxed, since it is rare and several times as large as the others.
+    Chunked(Box<Chunked>),
     /// The request is complete; nobody has been told yet.
     End,
     /// Nothing more is read: `close` was asked for, or a request was refused.
@@ -104,9 +103,7 @@ impl Connection {
                         return Err(Reject::ContentTooLarge);
                     }
                     Framing::Length(left) => State::Length { left },
-                    Framing::Chunked => {
-                        State::Chunked { decoder: Box::new(Chunked::new()), octets: 0 }
-                    }
+                    Framing::Chunked => State::Chunked(Box::new(Chunked::new())),
                 };
                 Ok((extent.end, Event::Head(head)))
             }
@@ -121,22 +118,17 @@ impl Connection {
                 }
                 Ok((count, Event::Content(&input[..count])))
             }
-            State::Chunked { decoder, octets } => {
+            State::Chunked(decoder) => {
                 let (consumed, piece) = decoder.decode(input, limits)?;
-                match piece {
-                    Piece::More => Ok((consumed, Event::NeedMore)),
-                    Piece::Data(data) => {
-                        *octets += data.len() as u64;
-                        if *octets > limits.content_bytes {
-                            return Err(Reject::ContentTooLarge);
-                        }
-                        Ok((consumed, Event::Content(data)))
-                    }
+                let event = match piece {
+                    Piece::More => Event::NeedMore,
+                    Piece::Data(data) => Event::Content(data),
                     Piece::End => {
                         self.end();
-                        Ok((consumed, Event::End))
+                        Event::End
                     }
-                }
+                };
+                Ok((consumed, event))
             }
             State::End => {
                 self.end();

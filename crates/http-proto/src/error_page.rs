@@ -5,13 +5,14 @@ use crate::Status;
 /// The media type of [`html`].
 pub const CONTENT_TYPE: &str = "text/html; charset=utf-8";
 
-/// A small page that says `Error CODE PHRASE`.
+/// A small page that says `Error CODE PHRASE`, or just `CODE PHRASE` where nothing went wrong.
 pub fn html(status: Status) -> Vec<u8> {
     let phrase = match status {
         Status::NOT_FOUND => "Page not found",
         other => other.reason(),
     };
-    render(&format!("Error {} {phrase}", status.code()))
+    let error = if status.is_error() { "Error " } else { "" };
+    render(&format!("{error}{} {phrase}", status.code()))
 }
 
 /// A small page that says `text`, which is ours: nothing from outside belongs in it.
@@ -38,6 +39,7 @@ mod tests {
     fn an_error_says_its_code_and_what_it_means() {
         let text = |status| String::from_utf8_lossy(&html(status)).into_owned();
         assert!(text(Status::NOT_FOUND).contains("<h1>Error 404 Page not found</h1>"));
+        assert!(text(Status::FOUND).contains("<h1>302 Found</h1>"));
         assert!(text(Status::NOT_IMPLEMENTED).contains("<h1>Error 501 Not Implemented</h1>"));
     }
 }
