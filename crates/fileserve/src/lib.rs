@@ -42,6 +42,7 @@ mod mime;
 mod path;
 mod refusal;
 mod root;
+mod sweeper;
 mod validators;
 mod write;
 
@@ -51,4 +52,9 @@ pub use mime::media_type;
 pub use path::RelPath;
 pub use refusal::Refusal;
 pub use root::{Entry, Facts, FileId, Kind, LISTED_NAMES_MAX, Listing, Opened, Root};
-pub use validators::{last_modified, validators};
+pub use validators::{last_modified, told_tag, validators};
+
+/// The examples of the project's README, so that they compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct ReadMe;
