@@ -1,1 +1,43 @@
-fn main() {}
+//! `cargo xtask`: the project's own commands.
+
+mod corpus;
+mod invariants;
+mod soak;
+mod test;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+const COMMANDS: &str = "\
+cargo xtask test                             format, lints, invariants and every test
+cargo xtask invariants                       only the scan for the invariants
+cargo xtask corpus PATH [--base HOST:PORT]   plays a file of raw requests against httpd
+cargo xtask soak [PART ...]                  many, big and slow clients against a release build
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = args.split_first().map_or(("", &[][..]), |(c, r)| (c.as_str(), r));
+    let done = match command {
+        "test" => test::run(),
+        "invariants" => invariants::run(workspace()),
+        "corpus" => corpus::run(rest),
+        "soak" => soak::run(rest),
+        _ => {
+            eprint!("{COMMANDS}");
+            return ExitCode::from(if command.is_empty() { 0 } else { 2 });
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("cargo xtask {command}: {why:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's directory, as it was when this was compiled.
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask/ lies in the workspace")
+}

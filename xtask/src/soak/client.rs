@@ -1,0 +1,107 @@
+//! The least of a client: one connection, one GET after the other, the content counted or kept.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// No read or write waits longer.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+/// The most that a response head may take.
+const HEAD_BYTES_MAX: usize = 4096;
+
+/// A connection that is kept between requests. It owns no buffer, so ten thousand cost little.
+pub(super) struct Client(TcpStream);
+
+/// The head of a response.
+pub(super) struct Head {
+    pub(super) status: u16,
+    pub(super) length: u64,
+    text: String,
+}
+
+impl Head {
+    /// The value of the field `name`, in any case.
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
+        self.text.lines().find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}
+
+impl Client {
+    pub(super) fn connect(addr: SocketAddr) -> Result<Client> {
+        let stream = TcpStream::connect_timeout(&addr, WAIT_MAX)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(WAIT_MAX))?;
+        stream.set_write_timeout(Some(WAIT_MAX))?;
+        Ok(Client(stream))
+    }
+
+    /// Sends octets as they are.
+    pub(super) fn send(&mut self, octets: &[u8]) -> Result<()> {
+        Ok(self.0.write_all(octets)?)
+    }
+
+    /// Asks for `path`; `fields` are whole field lines.
+    pub(super) fn ask(&mut self, path: &str, fields: &str) -> Result<Head> {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: soak\r\n{fields}\r\n").as_bytes())?;
+        self.head()
+    }
+
+    /// Asks for `path` and checks that its content is `expected`.
+    pub(super) fn fetch(&mut self, path: &str, expected: &[u8]) -> Result<()> {
+        let head = self.ask(path, "")?;
+        ensure!(head.status == 200, "GET {path} was answered {}", head.status);
+        ensure!(head.length == expected.len() as u64, "GET {path}: {} octets", head.length);
+        let mut content = vec![0; expected.len()];
+        self.0.read_exact(&mut content)?;
+        ensure!(content == expected, "GET {path}: the content differs");
+        Ok(())
+    }
+
+    /// Reads `length` octets, all of which must be zero, and forgets them.
+    pub(super) fn read_zeros(&mut self, length: u64) -> Result<()> {
+        const STEP: usize = 1 << 20;
+        let (zeros, mut buffer) = (vec![0; STEP], vec![0; STEP]);
+        let mut left = length;
+        while left > 0 {
+            let most = usize::try_from(left).unwrap_or(STEP).min(STEP);
+            let count = self.0.read(&mut buffer[..most]).context("while reading the content")?;
+            ensure!(count > 0, "the connection was closed {left} octets short of the length");
+            ensure!(buffer[..count] == zeros[..count], "an octet is not zero, {left} from the end");
+            left -= count as u64;
+        }
+        Ok(())
+    }
+
+    /// Whether the request that was sent is answered with 200.
+    pub(super) fn answer(&mut self) -> bool {
+        self.head().is_ok_and(|head| head.status == 200)
+    }
+
+    /// Reads a head without taking an octet of what follows it.
+    fn head(&mut self) -> Result<Head> {
+        let mut buffer = [0; HEAD_BYTES_MAX];
+        let length = loop {
+            let seen = self.0.peek(&mut buffer)?;
+            let end = buffer[..seen].windows(4).position(|part| part == b"\r\n\r\n");
+            match end {
+                Some(at) => break at + 4,
+                None if seen == 0 => bail!("the connection was closed instead of an answer"),
+                None if seen == HEAD_BYTES_MAX => bail!("a head longer than {seen} octets"),
+                None => std::thread::sleep(Duration::from_micros(50)), // the rest is on its way
+            }
+        };
+        self.0.read_exact(&mut buffer[..length])?;
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        let status = text.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let status = status.with_context(|| format!("no status in {text:?}"))?;
+        let mut head = Head { status, length: 0, text };
+        let length = head.field("Content-Length").context("an answer without Content-Length")?;
+        head.length = length.parse()?;
+        Ok(head)
+    }
+}

@@ -1,0 +1,165 @@
+//! Builds the release binary, and runs it over a directory that lasts as long as the server does.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long a server may take to say where it listens.
+const START_MAX: Duration = Duration::from_secs(10);
+
+/// `$HTTPD`, or the release binary in the target directory that this program lies in.
+fn binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("HTTPD") {
+        return Ok(std::path::absolute(path)?);
+    }
+    Ok(target_dir()?.join("release").join("httpd"))
+}
+
+fn target_dir() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let dir = program.ancestors().nth(2).context("xtask lies in a target directory")?;
+    Ok(dir.to_owned())
+}
+
+/// Builds `httpd` in release, unless `$HTTPD` names one that is there.
+pub(super) fn build() -> Result<()> {
+    if std::env::var_os("HTTPD").is_some() {
+        return Ok(());
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--release", "-p", "httpd-cli", "--target-dir"]).arg(target_dir()?);
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has a parent")?;
+    let status = command.current_dir(workspace).status().context("cargo cannot be started")?;
+    ensure!(status.success(), "cargo build --release -p httpd-cli failed");
+    Ok(())
+}
+
+/// A running server. It is killed, and its directory removed, when this is dropped.
+pub(super) struct Server {
+    child: Child,
+    pub(super) addr: SocketAddr,
+    dir: PathBuf,
+}
+
+impl Server {
+    /// Starts the server over a fresh directory that `fill` puts files into.
+    pub(super) fn start(args: &[&str], fill: impl FnOnce(&Path) -> Result<()>) -> Result<Server> {
+        let dir = fresh_dir()?;
+        let root = dir.join("root");
+        let started = fs::create_dir(&root)
+            .map_err(Into::into)
+            .and_then(|()| fill(&root))
+            .and_then(|()| spawn(args, &dir, &root));
+        match started {
+            Ok((child, addr)) => Ok(Server { child, addr, dir }),
+            Err(error) => {
+                remove(&dir);
+                Err(error)
+            }
+        }
+    }
+
+    /// The process id.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks the server to stop, and returns its exit status code once it has, `None` when it was
+    /// killed or did not stop within `patience`.
+    pub(super) fn stop(mut self, patience: Duration) -> Result<Option<i32>> {
+        let deadline = Instant::now() + patience;
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status.code());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail only when the child is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        remove(&self.dir);
+    }
+}
+
+fn remove(dir: &Path) {
+    if let Err(error) = fs::remove_dir_all(dir) {
+        eprintln!("{} is left behind: {error}", dir.display());
+    }
+}
+
+/// A new directory that only this user can look into.
+fn fresh_dir() -> Result<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt;
+    for number in 0..100 {
+        let dir = std::env::temp_dir().join(format!("httpd-soak-{}-{number}", std::process::id()));
+        match fs::DirBuilder::new().mode(0o700).create(&dir) {
+            Ok(()) => return Ok(dir),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).context(dir.display().to_string()),
+        }
+    }
+    bail!("no name is left for a temporary directory")
+}
+
+fn spawn(args: &[&str], dir: &Path, root: &Path) -> Result<(Child, SocketAddr)> {
+    let binary = binary()?;
+    let mut command = Command::new(&binary);
+    command.args(["-b", "127.0.0.1:0"]).args(args).arg(root).current_dir(dir);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| binary.display().to_string())?;
+    let stderr = child.stderr.take().context("standard error was asked to be a pipe")?;
+    match listening_at(stderr) {
+        Ok(addr) => Ok((child, addr)),
+        Err(error) => {
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(error)
+        }
+    }
+}
+
+/// Waits for the line that names the address; a thread goes on to read, and prints later complaints.
+fn listening_at(stderr: impl Read + Send + 'static) -> Result<SocketAddr> {
+    let (said, heard) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut addr_said = false;
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let complains = ["panic", "ERROR", "WARN"].iter().any(|word| line.contains(word));
+            if addr_said && complains {
+                eprintln!("  httpd: {line}");
+            }
+            let url = line.split_once("listening at http://").map(|(_, url)| url);
+            if let Some(Ok(addr)) = url.and_then(|url| url.split('/').next()).map(str::parse) {
+                addr_said = true;
+                let _ = said.send(Ok(addr));
+            } else if !addr_said {
+                let _ = said.send(Err(line));
+            }
+        }
+    });
+    let deadline = Instant::now() + START_MAX;
+    let mut lines = String::new();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match heard.recv_timeout(left) {
+            Ok(Ok(addr)) => return Ok(addr),
+            Ok(Err(line)) => lines = lines + &line + "\n",
+            Err(_) => bail!("httpd did not say where it listens; it said:\n{lines}"),
+        }
+    }
+}
