@@ -27,6 +27,6 @@ pub struct Exchange<'a> {
     pub status: Status,
     /// Octets of content handed to the kernel for sending.
     pub sent: u64,
-    /// Why the request was refused, in one word of `[a-z-]`; `None` when it was not.
+    /// Why the request was refused, in one word of `[a-z0-9-]`; `None` when it was not.
     pub reason: Option<&'static str>,
 }

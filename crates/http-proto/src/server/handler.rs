@@ -40,7 +40,9 @@ pub trait Handler: Send + Sync + 'static {
 pub enum Answer {
     /// The response is ready. Content of the request that has not come yet is discarded.
     Respond(Response),
-    /// The response depends on the request's content, which goes to this receiver first.
+    /// The response depends on the request's content, which goes to this receiver first. Only
+    /// POST, PUT, PATCH and methods that this crate does not know have content to receive; with the
+    /// others, as without content, the receiver is just asked to finish.
     Receive(Box<dyn Receiver>),
 }
 

@@ -33,6 +33,7 @@
 //! # }
 //! ```
 
+mod content;
 mod exchange;
 mod handler;
 mod reply;

@@ -25,8 +25,9 @@ impl<H: Handler> HttpSession<H> {
         let keep = head.persistent && !now.stopping && rest != Then::Linger;
         let then = match (keep, rest) {
             (true, rest) => rest,
-            // The client sends nothing more - unless it already has (RFC 9112 §9.6).
-            (false, Then::Next) if turn.input.bytes().is_empty() => Then::Close,
+            // Who has said `close` sends nothing more - unless it already has (RFC 9112 §9.6). When
+            // it is us who close, the next request may be on its way, and be met by a reset.
+            (false, Then::Next) if !head.persistent && turn.input.bytes().is_empty() => Then::Close,
             (false, _) => Then::Linger,
         };
         if !keep {
@@ -58,7 +59,9 @@ impl<H: Handler> HttpSession<H> {
         now: Now,
         output: &mut Output,
     ) -> Wait {
-        self.end_with(reject, false, now, output, |session, sent| {
+        // Whatever is wrong with the rest of the head (RFC 9110 §9.3.2).
+        let silent = line.starts_with(b"HEAD ");
+        self.end_with(reject, silent, now, output, |session, sent| {
             session.shared.handler.record(&Exchange {
                 peer: session.accepted.peer,
                 worker: session.accepted.worker,

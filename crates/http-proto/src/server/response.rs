@@ -82,7 +82,7 @@ impl Response {
         self
     }
 
-    /// Notes for the log why the request was refused: one word of `[a-z-]`.
+    /// Notes for the log why the request was refused: one word of `[a-z0-9-]`.
     pub fn reason(mut self, reason: &'static str) -> Response {
         self.reason = Some(reason);
         self

@@ -5,18 +5,13 @@ use std::time::{Instant, SystemTime};
 
 use tcp_core::{Accepted, Input, Now, Output, Session, Wait};
 
+use super::content::{Receiving, Transfer, UNWANTED_BYTES_MAX, takes_content};
 use super::service::Shared;
-use super::{Answer, Handler, Receiver, Request, Response};
+use super::{Answer, Handler, Request, Response};
 use crate::assembly::CONTINUE;
 use crate::framing::Expectation;
-use crate::{Connection, Event, Framing, Method, Reject, RequestHead, Status};
+use crate::{Connection, Event, Framing, Reject, RequestHead, Status};
 
-/// Content that nobody wants is read and thrown away up to this many octets, so that the
-/// connection can be kept; beyond, closing it is cheaper for both sides.
-const UNWANTED_BYTES_MAX: u64 = 64 * 1024;
-/// Content is handed to a receiver in pieces of about this many octets: enough that the trip to a
-/// pool thread hardly counts, little enough that ten thousand uploads fit in memory.
-const PIECE_BYTES: usize = 64 * 1024;
 /// Responses to pipelined requests are gathered up to this many octets before they are sent.
 const GATHER_BYTES_MAX: u64 = 64 * 1024;
 
@@ -39,7 +34,7 @@ pub(super) struct Turn<'t, 'i> {
 pub(super) enum State {
     /// Accepted, and nothing has come yet.
     New,
-    /// Between requests, or in the first octets of one; cut at the deadline.
+    /// Between requests, or behind an empty line before one; cut at the deadline.
     Idle { deadline: Instant },
     /// In a head that must be complete by the deadline.
     Head { deadline: Instant },
@@ -65,25 +60,6 @@ pub(super) struct Asked {
     pub(super) begun: Now,
 }
 
-/// An upload under way.
-pub(super) struct Receiving {
-    asked: Asked,
-    /// Gone once it has finished or failed.
-    receiver: Option<Box<dyn Receiver>>,
-    piece: Vec<u8>,
-    complete: bool,
-    transfer: Transfer,
-    response: Option<Response>,
-}
-
-/// How content has come in so far.
-#[derive(Clone, Copy)]
-pub(super) struct Transfer {
-    start: Instant,
-    last: Instant,
-    octets: u64,
-}
-
 /// What follows a response.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Then {
@@ -95,17 +71,6 @@ pub(super) enum Then {
     Close,
     /// Nothing, although the client may still be sending.
     Linger,
-}
-
-impl Transfer {
-    fn new(now: Now) -> Transfer {
-        Transfer { start: now.instant, last: now.instant, octets: 0 }
-    }
-
-    fn count(&mut self, octets: usize, now: Now) {
-        self.last = now.instant;
-        self.octets += octets as u64;
-    }
 }
 
 impl<H: Handler> Session for HttpSession<H> {
@@ -140,8 +105,11 @@ impl<H: Handler> Session for HttpSession<H> {
                 *answer = asked.parse(&self.shared.config.limits).map(|head| {
                     let request = request(&head, accepted, asked.begun.wall);
                     match handler.answer(&request) {
-                        // Without content there is nothing to wait for.
-                        Answer::Receive(receiver) if head.framing == Framing::Empty => {
+                        // There is no content, or it has been thrown away: what comes now is
+                        // another request.
+                        Answer::Receive(receiver)
+                            if head.framing == Framing::Empty || !takes_content(head.method) =>
+                        {
                             Answer::Respond(receiver.finish())
                         }
                         answer => answer,
@@ -160,7 +128,7 @@ impl<H: Handler> Session for HttpSession<H> {
                 self.refuse_asked(Reject::ContentTimeout, asked, now, output)
             }
             State::Receive(receiving) => {
-                self.refuse_asked(Reject::ContentTimeout, receiving.asked, now, output)
+                self.refuse_asked(Reject::ContentTimeout, receiving.into_asked(), now, output)
             }
             State::Skip { .. } => Wait::Linger,
             _ => Wait::Close,
@@ -190,9 +158,11 @@ impl<H: Handler> HttpSession<H> {
             }
         };
         turn.input.consume(consumed);
+        // RFC 9112 §2.2: an empty line is ignored; nobody has begun a request with it.
+        let nothing = matches!(bytes, b"" | b"\r" | b"\r\n");
         match event {
-            Event::Head(head) => self.begin(&head, &bytes[..consumed], turn),
-            Event::NeedMore if bytes.is_empty() && (turn.input.is_end() || turn.now.stopping) => {
+            Event::Head(head) => self.begin(&head, turn),
+            Event::NeedMore if nothing && (turn.input.is_end() || turn.now.stopping) => {
                 self.state = State::Over;
                 Some(Wait::Close)
             }
@@ -202,7 +172,7 @@ impl<H: Handler> HttpSession<H> {
             Event::NeedMore => {
                 let deadline = match self.state {
                     State::Head { deadline } => deadline,
-                    State::Idle { deadline } if bytes.is_empty() => deadline,
+                    State::Idle { deadline } if nothing => deadline,
                     _ => {
                         let deadline = turn.now.instant + config.head_timeout;
                         self.state = State::Head { deadline };
@@ -217,12 +187,7 @@ impl<H: Handler> HttpSession<H> {
     }
 
     /// A head is complete: answers it, or begins what must come before the answer.
-    fn begin(
-        &mut self,
-        head: &RequestHead<'_>,
-        bytes: &[u8],
-        turn: &mut Turn<'_, '_>,
-    ) -> Option<Wait> {
+    fn begin(&mut self, head: &RequestHead<'_>, turn: &mut Turn<'_, '_>) -> Option<Wait> {
         let bare = head.framing == Framing::Empty;
         if bare {
             self.take_end();
@@ -233,13 +198,13 @@ impl<H: Handler> HttpSession<H> {
             return self.answer_early(response, head, turn.now, turn);
         }
         if !bare && !takes_content(head.method) {
-            return self.begin_discard(head, bytes, turn);
+            return self.begin_discard(head, turn);
         }
         let request = request(head, &self.accepted, turn.now.wall);
         match self.shared.handler.recall(&request) {
             Some(response) => self.answer_early(response, head, turn.now, turn),
             None => {
-                let asked = Asked::new(bytes, turn.now);
+                let asked = Asked::new(head.octets(), turn.now);
                 self.state = State::Ask { asked, answer: None };
                 Some(Wait::Pool)
             }
@@ -265,48 +230,6 @@ impl<H: Handler> HttpSession<H> {
         self.respond(response, head, begun, rest, turn)
     }
 
-    /// Content of a method that has no use for it is read first: malformed, it spoils the request.
-    fn begin_discard(
-        &mut self,
-        head: &RequestHead<'_>,
-        bytes: &[u8],
-        turn: &mut Turn<'_, '_>,
-    ) -> Option<Wait> {
-        let asked = Asked::new(bytes, turn.now);
-        if matches!(head.framing, Framing::Length(length) if length > UNWANTED_BYTES_MAX) {
-            return Some(self.refuse_asked(Reject::ContentTooLarge, asked, turn.now, turn.output));
-        }
-        if head.expectation == Expectation::Continue {
-            turn.output.tail().extend_from_slice(CONTINUE);
-        }
-        self.state = State::Discard { asked, transfer: Transfer::new(turn.now) };
-        None
-    }
-
-    fn discard(&mut self, turn: &mut Turn<'_, '_>) -> Option<Wait> {
-        let State::Discard { transfer, .. } = &mut self.state else { return None };
-        let result = match throw_away(&mut self.connection, &self.shared, transfer, turn) {
-            Ok(Some(wait)) => return Some(wait),
-            Ok(None) if transfer.octets > UNWANTED_BYTES_MAX => Err(Reject::ContentTooLarge),
-            other => other.map(|_| ()),
-        };
-        let State::Discard { asked, .. } = std::mem::replace(&mut self.state, State::Over) else {
-            return None;
-        };
-        if let Err(reject) = result {
-            return Some(self.refuse_asked(reject, asked, turn.now, turn.output));
-        }
-        let head = asked.parse(&self.shared.config.limits)?;
-        let request = request(&head, &self.accepted, asked.begun.wall);
-        match self.shared.handler.recall(&request) {
-            Some(response) => self.respond(response, &head, asked.begun, Then::Next, turn),
-            None => {
-                self.state = State::Ask { asked, answer: None };
-                Some(Wait::Pool)
-            }
-        }
-    }
-
     /// Back from the pool with an answer.
     fn take_answer(&mut self, turn: &mut Turn<'_, '_>) -> Option<Wait> {
         let State::Ask { asked, answer } = std::mem::replace(&mut self.state, State::Over) else {
@@ -328,82 +251,9 @@ impl<H: Handler> HttpSession<H> {
                 if head.expectation == Expectation::Continue {
                     turn.output.tail().extend_from_slice(CONTINUE);
                 }
-                self.state = State::Receive(Box::new(Receiving {
-                    asked,
-                    receiver: Some(receiver),
-                    piece: Vec::new(),
-                    complete: false,
-                    transfer: Transfer::new(turn.now),
-                    response: None,
-                }));
+                let receiving = Receiving::new(asked, receiver, turn.now);
+                self.state = State::Receive(Box::new(receiving));
                 None
-            }
-        }
-    }
-
-    /// Gathers content for a receiver, up to a piece that is worth a trip to the pool.
-    fn receive(&mut self, turn: &mut Turn<'_, '_>) -> Option<Wait> {
-        let State::Receive(receiving) = &mut self.state else { return None };
-        let config = &self.shared.config;
-        let mut failed = None;
-        while receiving.response.is_none() {
-            match self.connection.next(turn.input.bytes(), &config.limits) {
-                Ok((consumed, event)) => {
-                    turn.input.consume(consumed);
-                    match event {
-                        Event::Content(bytes) => {
-                            receiving.transfer.count(bytes.len(), turn.now);
-                            receiving.piece.extend_from_slice(bytes);
-                            if receiving.piece.len() >= PIECE_BYTES {
-                                return Some(Wait::Pool);
-                            }
-                        }
-                        Event::End => {
-                            receiving.complete = true;
-                            return Some(Wait::Pool);
-                        }
-                        _ if turn.input.is_end() => {
-                            failed = Some(Reject::IncompleteContent);
-                            break;
-                        }
-                        _ => {
-                            let Transfer { start, last, octets } = receiving.transfer;
-                            let deadline = config.content_pace.deadline(start, last, octets);
-                            return Some(Wait::Read { deadline });
-                        }
-                    }
-                }
-                Err(reject) => {
-                    failed = Some(reject);
-                    break;
-                }
-            }
-        }
-        let State::Receive(receiving) = std::mem::replace(&mut self.state, State::Over) else {
-            return None;
-        };
-        let Receiving { asked, complete, response, .. } = *receiving;
-        if let Some(reject) = failed {
-            return Some(self.refuse_asked(reject, asked, turn.now, turn.output));
-        }
-        let head = asked.parse(&self.shared.config.limits)?;
-        let rest = if complete { Then::Next } else { Then::Linger };
-        self.respond(response?, &head, asked.begun, rest, turn)
-    }
-
-    /// Throws away the content of a request that has been answered.
-    fn skip(&mut self, turn: &mut Turn<'_, '_>) -> Option<Wait> {
-        let State::Skip { transfer } = &mut self.state else { return None };
-        match throw_away(&mut self.connection, &self.shared, transfer, turn) {
-            Ok(Some(wait)) => Some(wait),
-            Ok(None) if transfer.octets <= UNWANTED_BYTES_MAX => {
-                self.rest(turn.now);
-                None
-            }
-            // The request has had its answer; a second one would be taken for the next one's.
-            Ok(None) | Err(_) => {
-                self.state = State::Over;
-                Some(Wait::Linger)
             }
         }
     }
@@ -428,7 +278,7 @@ impl<H: Handler> HttpSession<H> {
     }
 
     /// Waits for the next request.
-    fn rest(&mut self, now: Now) {
+    pub(super) fn rest(&mut self, now: Now) {
         self.state = State::Idle { deadline: now.instant + self.shared.config.idle_timeout };
     }
 
@@ -444,45 +294,11 @@ pub(super) fn has_gathered(output: &Output) -> bool {
     output.len() >= GATHER_BYTES_MAX
 }
 
-/// Reads content and drops it: `Some` to wait for more, `None` at its end or beyond the bound.
-fn throw_away<H>(
-    connection: &mut Connection,
-    shared: &Shared<H>,
-    transfer: &mut Transfer,
-    turn: &mut Turn<'_, '_>,
-) -> Result<Option<Wait>, Reject> {
-    loop {
-        let (consumed, event) = connection.next(turn.input.bytes(), &shared.config.limits)?;
-        turn.input.consume(consumed);
-        match event {
-            Event::Content(bytes) => {
-                transfer.count(bytes.len(), turn.now);
-                if transfer.octets > UNWANTED_BYTES_MAX {
-                    return Ok(None);
-                }
-            }
-            Event::End => return Ok(None),
-            _ if turn.input.is_end() => return Err(Reject::IncompleteContent),
-            _ => {
-                let Transfer { start, last, octets } = *transfer;
-                let deadline = shared.config.content_pace.deadline(start, last, octets);
-                return Ok(Some(Wait::Read { deadline }));
-            }
-        }
-    }
-}
-
-/// Whether content means something to `method`. For the others RFC 9110 defines none
-/// (§9.3.1, §9.3.2, §9.3.5); it is framed all the same.
-fn takes_content(method: Method<'_>) -> bool {
-    match method {
-        Method::Post | Method::Put | Method::Patch | Method::Other(_) => true,
-        Method::Get | Method::Head | Method::Delete => false,
-        Method::Connect | Method::Options | Method::Trace => false,
-    }
-}
-
-fn request<'a>(head: &'a RequestHead<'a>, accepted: &Accepted, now: SystemTime) -> Request<'a> {
+pub(super) fn request<'a>(
+    head: &'a RequestHead<'a>,
+    accepted: &Accepted,
+    now: SystemTime,
+) -> Request<'a> {
     Request { head, peer: accepted.peer, local: accepted.local, now }
 }
 
@@ -503,25 +319,5 @@ impl Asked {
         let head = RequestHead::parse(&self.head, limits);
         debug_assert!(head.is_ok(), "a head that has parsed parses again");
         head.ok()
-    }
-}
-
-impl Receiving {
-    /// On a pool thread: gives the receiver what has been gathered.
-    fn hand_over(&mut self) {
-        let Some(receiver) = &mut self.receiver else { return };
-        if !self.piece.is_empty()
-            && let Err(response) = receiver.receive(&self.piece)
-        {
-            self.receiver = None;
-            self.response = Some(response);
-            return;
-        }
-        self.piece.clear();
-        if self.complete
-            && let Some(receiver) = self.receiver.take()
-        {
-            self.response = Some(receiver.finish());
-        }
     }
 }
