@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use http_proto::server::{Answer, Exchange, Handler, Request, Response};
-use http_proto::{Method, Status, Target};
+use http_proto::server::{Answer, Body, Exchange, Handler, Request, Response};
+use http_proto::{Method, Status, Target, error_page};
 
 use crate::access_log::AccessLog;
 use crate::path::RelPath;
 use crate::refusal::Refusal;
-use crate::root::{Opened, Root};
+use crate::root::{FileId, Opened, Root};
+use crate::sweeper::Sweeper;
 
 /// The files beneath one directory, served over HTTP: a [`Handler`].
 ///
@@ -18,6 +19,8 @@ pub struct Files {
     pub(crate) root: Root,
     pub(crate) options: Options,
     log: Arc<AccessLog>,
+    /// For uploads; `None` where there are none.
+    sweeper: Option<Arc<Sweeper>>,
 }
 
 /// What is served, and what may be done to it.
@@ -65,13 +68,18 @@ impl Files {
     /// Serves what lies beneath the directory `root`, and records every exchange in `log`.
     ///
     /// # Errors
-    /// When `root` cannot be opened or is no directory.
+    /// When `root` cannot be opened or is no directory, or no thread can be started.
     pub fn new(
         root: impl AsRef<Path>,
         options: Options,
         log: Arc<AccessLog>,
     ) -> std::io::Result<Files> {
-        Ok(Files { root: Root::open(root)?, options, log })
+        let root = Root::open(root)?;
+        let sweeper = match options.writable {
+            true => Some(Arc::new(Sweeper::start()?)),
+            false => None,
+        };
+        Ok(Files { root, options, log, sweeper })
     }
 
     /// The response, as far as `reach` allows one. Uploads are not begun here.
@@ -84,7 +92,7 @@ impl Files {
             },
             Method::Put | Method::Post if self.options.writable => Err(Stop::WouldBlock),
             Method::Put | Method::Post | Method::Delete => Err(Refusal::ReadOnly.into()),
-            Method::Options => Ok(self.options_response()),
+            Method::Options => Ok(self.options_response(request.head.target)),
             Method::Patch | Method::Trace | Method::Connect => {
                 Err(Refusal::MethodNotAllowed.into())
             }
@@ -95,8 +103,12 @@ impl Files {
     }
 
     /// What may be done, here or anywhere: all resources are alike (RFC 9110 §9.3.7).
-    fn options_response(&self) -> Response {
-        Response::new(Status::NO_CONTENT).field("Allow", self.allow())
+    fn options_response(&self, target: Target<'_>) -> Response {
+        let response = Response::new(Status::NO_CONTENT).field("Allow", self.allow());
+        match target {
+            Target::Asterisk => response,
+            _ => response.field("Accept-Ranges", "bytes"),
+        }
     }
 
     fn allow(&self) -> &'static str {
@@ -122,25 +134,44 @@ impl Files {
             Reach::Memory => self.root.open_cached(path).ok_or(Stop::WouldBlock)??,
             Reach::Disk => self.root.open_file(path)?,
         };
-        let id = opened.facts.id;
-        // Whoever can read the log learns of everybody else's requests.
-        if self.log.identity() == Some((id.device, id.inode)) {
-            return Err(Refusal::OwnLog.into());
+        match self.is_log(opened.facts.id) {
+            true => Err(Refusal::OwnLog.into()),
+            false => Ok(opened),
         }
-        Ok(opened)
     }
 
-    /// The answer to a refused request: the one place where a reason becomes a response. The client
-    /// learns the status, the log the reason.
+    /// Whether a file is the access log: whoever reads it learns of everybody else's requests.
+    pub(crate) fn is_log(&self, id: FileId) -> bool {
+        self.log.identity() == Some((id.device, id.inode))
+    }
+
+    /// The answer to a refused request.
     pub(crate) fn refused(&self, refusal: Refusal) -> Response {
-        let status = refusal.status();
-        let response = Response::error(status).reason(refusal.reason());
-        match status {
+        let response = refusal_page(refusal);
+        match refusal.status() {
             // RFC 9110 §15.5.6: Allow must be there.
             Status::METHOD_NOT_ALLOWED => response.field("Allow", self.allow()),
-            Status::SERVICE_UNAVAILABLE => response.field("Retry-After", "1"),
             _ => response,
         }
+    }
+}
+
+/// The one place where a reason becomes a response. The client learns the status, the log the
+/// reason; of a conflict the client learns enough to resolve it (RFC 9110 §15.5.10).
+pub(crate) fn refusal_page(refusal: Refusal) -> Response {
+    let response = Response::error(refusal.status()).reason(refusal.reason());
+    let page = |text| Body::Bytes(error_page::page(text));
+    match refusal {
+        Refusal::IsDirectory => {
+            response.body(page("Error 409 Conflict: this is the name of a directory"))
+        }
+        Refusal::ParentMissing => {
+            response.body(page("Error 409 Conflict: there is no such directory to write to"))
+        }
+        // §12.5.3: this is all that would do.
+        Refusal::CodedContent => response.field("Accept-Encoding", "identity"),
+        _ if refusal.status() == Status::SERVICE_UNAVAILABLE => response.field("Retry-After", "1"),
+        _ => response,
     }
 }
 
@@ -154,8 +185,8 @@ impl Handler for Files {
     }
 
     fn answer(&self, request: &Request<'_>) -> Answer {
-        if self.options.writable && matches!(request.head.method, Method::Put | Method::Post) {
-            return match self.upload(request) {
+        if let (Some(sweeper), Method::Put | Method::Post) = (&self.sweeper, request.head.method) {
+            return match self.upload(request, sweeper) {
                 Ok(receiver) => Answer::Receive(receiver),
                 Err(response) => response.into(),
             };

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use http_proto::precondition::{self, Verdict};
 use http_proto::range::{self, RangeRequest};
 use http_proto::server::{Body, Request, Response};
-use http_proto::{HttpDate, Method, Status, Validators};
+use http_proto::{Method, Status, Validators};
 
 use crate::files::{Files, Reach, Stop};
 use crate::path::RelPath;
 use crate::refusal::Refusal;
-use crate::root::{Kind, Opened};
+use crate::root::{Facts, Kind, Opened};
 use crate::{listing, mime, root, validators};
 
 /// What is served for a directory, if it is there.
@@ -69,10 +69,12 @@ impl Files {
         let none = Validators::default();
         let head = request.head;
         match precondition::evaluate(head.method, &head.fields, Some(&none), request.now) {
-            Verdict::Proceed | Verdict::NotModified => {}
+            Verdict::Proceed => {}
+            Verdict::NotModified => return Ok(Response::new(Status::NOT_MODIFIED)),
             Verdict::Failed => return Ok(precondition_failed()),
         }
-        let listing = self.root.list(&opened, path, self.options.hidden)?;
+        let mut listing = self.root.list(&opened, path, self.options.hidden)?;
+        listing.entries.retain(|entry| !self.is_log(entry.facts.id));
         Ok(Response::new(Status::OK)
             .field("Content-Type", listing::CONTENT_TYPE)
             .field("Content-Security-Policy", listing::CONTENT_SECURITY_POLICY)
@@ -89,25 +91,23 @@ impl Files {
     ) -> Result<Response, Stop> {
         for _ in 0..READS_MAX {
             let head = request.head;
-            let known = validators::validators(&opened.facts, request.now);
+            let facts = opened.facts;
+            let known = validators::validators(&facts);
             match precondition::evaluate(head.method, &head.fields, Some(&known), request.now) {
                 Verdict::Proceed => {}
-                Verdict::NotModified => return Ok(not_modified(&known)),
+                Verdict::NotModified => return Ok(not_modified(request, &facts)),
                 Verdict::Failed => return Ok(precondition_failed()),
             }
-            let asked = range(request, &known, opened.facts.len);
-            let part = match asked {
-                RangeRequest::Unsatisfiable => return Ok(unsatisfiable(opened.facts.len)),
+            let part = match range(request, &known, facts.len) {
+                RangeRequest::Unsatisfiable => return Ok(unsatisfiable(facts.len)),
                 RangeRequest::Single(part) => Some(part),
                 // Several ranges may be answered with the whole (§14.2).
                 RangeRequest::Whole | RangeRequest::Many(_) => None,
             };
-            let whole = 0..opened.facts.len;
-            let modified = validators::last_modified(&opened.facts, request.now);
-            match content(opened, part.as_ref().unwrap_or(&whole), reach)? {
+            match content(opened, part.as_ref().unwrap_or(&(0..facts.len)), reach)? {
                 Content::Ready(body) => {
                     let name = path.file_name().unwrap_or_default();
-                    return Ok(found(request, name, &known, modified, part, whole.end).body(body));
+                    return Ok(found(request, name, &facts, part).body(body));
                 }
                 Content::Changed(again) => opened = again,
             }
@@ -170,36 +170,30 @@ fn range(request: &Request<'_>, known: &Validators, length: u64) -> RangeRequest
 }
 
 /// 200 or 206 without its content.
-fn found(
-    request: &Request<'_>,
-    name: &[u8],
-    known: &Validators,
-    modified: HttpDate,
-    part: Option<Range<u64>>,
-    length: u64,
-) -> Response {
+fn found(request: &Request<'_>, name: &[u8], facts: &Facts, part: Option<Range<u64>>) -> Response {
     let status = if part.is_some() { Status::PARTIAL_CONTENT } else { Status::OK };
     let mut response = Response::new(status);
     // RFC 9110 §15.3.7: whoever sends If-Range has the other fields already.
     if part.is_none() || request.head.fields.first("if-range").is_none() {
+        let modified = validators::last_modified(facts, request.now);
         response = response
             .field("Content-Type", mime::media_type(name))
             .field("Last-Modified", modified.imf_fixdate());
     }
-    if let Some(etag) = &known.etag {
+    if let Some(etag) = validators::told_tag(facts, request.now) {
         response = response.field("ETag", etag.as_bytes());
     }
     response = response.field("Accept-Ranges", "bytes");
     match part {
-        Some(part) => response.field("Content-Range", range::content_range(&part, length)),
+        Some(part) => response.field("Content-Range", range::content_range(&part, facts.len)),
         None => response,
     }
 }
 
 /// 304 with what RFC 9110 §15.4.5 asks for: of what a 200 would say, the ETag.
-fn not_modified(known: &Validators) -> Response {
+fn not_modified(request: &Request<'_>, facts: &Facts) -> Response {
     let response = Response::new(Status::NOT_MODIFIED);
-    match &known.etag {
+    match validators::told_tag(facts, request.now) {
         Some(etag) => response.field("ETag", etag.as_bytes()),
         None => response,
     }

@@ -1,13 +1,15 @@
 //! Serves the files beneath one directory over HTTP: GET, HEAD, PUT, POST, DELETE, an access log.
 //!
-//! [`Files`] is a handler for the session of http-proto: a request goes in, a response comes out, and
-//! no socket is ever seen here. [`AccessLog`] keeps one line for every exchange.
+//! [`Files`] is a handler for the session of http-proto: a request goes in, a response comes out,
+//! and no socket is ever seen here. [`AccessLog`] keeps one line for every exchange.
 //!
 //! ```text
-//! target -> RelPath -> Root (opens beneath, judges what is open) -> preconditions -> ranges -> content
+//! target -> RelPath -> Root (opens beneath, judges what is open)
+//!                        -> preconditions -> ranges -> content
 //! ```
 //!
-//! In scope: what a path names, what is told of it, how its content is versioned, who may change it.
+//! In scope: what a path names, what is told of it, how its content is versioned, who may change
+//! it.
 //! Out of scope: parsing, framing, sockets, threads.
 //!
 //! # Example: a directory on the web in ten lines
@@ -30,9 +32,9 @@
 //! ```
 //!
 //! # Trade-offs
-//! A file is opened for each request and judged by its own descriptor, so that what is told of it and
-//! what is sent are always the same version; a server that kept answers by name would be faster and
-//! sometimes wrong.
+//! A file is opened for each request and judged by its own descriptor, so that what is told of it
+//! and what is sent are always the same version; a server that kept answers by name would be faster
+//! and sometimes wrong.
 
 pub mod access_log;
 mod files;

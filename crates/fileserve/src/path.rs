@@ -58,8 +58,8 @@ impl RelPath {
     ///
     /// Segments are split first and decoded once, so an encoded slash cannot separate and an
     /// encoded percent sign cannot decode again. Dot segments go after decoding, since `%2e` is the
-    /// same as `.` (RFC 9110 §4.2.3). Names that start with a dot are refused unless `serve_hidden`;
-    /// `.well-known` is meant to be found (RFC 8615 §3).
+    /// same as `.` (RFC 9110 §4.2.3). Names that start with a dot are refused unless
+    /// `serve_hidden`; `.well-known` is meant to be found (RFC 8615 §3).
     ///
     /// # Errors
     /// `BadEscape`, `EncodedSlash`, `OutsideRoot`, `NameTooLong` or `Hidden`.

@@ -1,4 +1,4 @@
-//! Names every way in which a request for a file is refused, and with the status and the word for each.
+//! Names every way in which a request for a file is refused, with a status and a word for each.
 
 use http_proto::Status;
 use rustix::io::Errno;
@@ -29,9 +29,13 @@ pub enum Refusal {
     /// A directory without an index, where directories are not listed.
     #[error("directories are not listed")]
     NotListed,
-    /// A PUT or POST with Content-Range: a part would be taken for the whole (RFC 9110 §14.5).
+    /// A PUT with Content-Range: a part would be taken for the whole (RFC 9110 §14.5).
     #[error("a part of a file cannot be written")]
     PartialContent,
+    /// A PUT or POST with Content-Encoding: served under a name that does not say so, it would be
+    /// taken for what it is not (RFC 9110 §9.3.4, §15.5.16).
+    #[error("coded content cannot be written")]
+    CodedContent,
     /// Nothing has that name.
     #[error("no such file")]
     NotFound,
@@ -130,6 +134,7 @@ impl Refusal {
     pub fn status(self) -> Status {
         match self {
             Refusal::BadEscape | Refusal::PartialContent => Status::BAD_REQUEST,
+            Refusal::CodedContent => Status::UNSUPPORTED_MEDIA_TYPE,
             Refusal::EncodedSlash
             | Refusal::OutsideRoot
             | Refusal::NameTooLong
@@ -167,6 +172,7 @@ impl Refusal {
             Refusal::OwnLog => "own-log",
             Refusal::NotListed => "not-listed",
             Refusal::PartialContent => "partial-content",
+            Refusal::CodedContent => "coded-content",
             Refusal::NotFound => "not-found",
             Refusal::NotADirectory => "not-a-directory",
             Refusal::SymlinkLoop => "symlink-loop",
@@ -243,6 +249,7 @@ mod tests {
             (Refusal::ReadOnly, 405),
             (Refusal::MethodNotAllowed, 405),
             (Refusal::ParentMissing, 409),
+            (Refusal::CodedContent, 415),
         ];
         for (refusal, status) in table {
             assert_eq!(refusal.status().code(), status, "{refusal}");

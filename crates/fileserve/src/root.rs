@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, open};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, open, statat};
 use rustix::io::Errno;
 
 use crate::path::RelPath;
@@ -32,7 +32,7 @@ const LOOKUPS_MAX: usize = 8;
 const READ: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// For making and removing entries. Not `PATH`: what was written must be synced (`fsync`) through it.
+/// For making and removing entries. Not `PATH`: what was written must be synced through it.
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// An open directory that everything served lies beneath.
@@ -71,7 +71,7 @@ pub struct Facts {
     pub kind: Kind,
     /// Length in bytes; of no meaning for a directory.
     pub len: u64,
-    /// Last modification, as exact as the file system keeps it; may lie before 1970 and in the future.
+    /// Last modification, as exact as the file system keeps it; may lie before 1970 and ahead.
     pub mtime: SystemTime,
     /// Permission bits, without the file type.
     pub mode: u32,
@@ -102,10 +102,13 @@ impl Root {
     /// things up beneath it.
     ///
     /// # Errors
-    /// What the OS says, without the path: there is no such directory, it is a file, and so on.
+    /// What the OS says, without the path: there is no such directory, it is a file, it may not be
+    /// entered, and so on.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Root> {
         let flags = linux::TRAVERSE.union(OFlags::CLOEXEC);
         let dir = open(path.as_ref(), flags, Mode::empty())?;
+        // To open it took no right to go on from there.
+        statat(&dir, ".", AtFlags::empty())?;
         let lookup = linux::probe(dir.as_fd());
         Ok(Root { dir, lookup })
     }
@@ -113,17 +116,27 @@ impl Root {
     /// Opens the file or directory at `path` for reading. May block on the disk, not on a FIFO.
     ///
     /// The form of `path` plays no part: whether a file may be asked for with a `/` behind it is
-    /// for the caller to say.
+    /// for the caller to say. A directory that may be passed through but not read is opened, and
+    /// [`list`](Root::list) refuses it.
     ///
     /// # Errors
     /// `NotRegular` for anything but a file or a directory, else as [`Refusal::from_os`] says.
     pub fn open_file(&self, path: &RelPath) -> Result<Opened, Refusal> {
-        let file = self.look_up(path, READ).map_err(Refusal::from_os)?;
+        let file = match self.look_up(path, READ) {
+            // A directory that may be passed through but not read can still have an index.
+            Err(Errno::ACCESS) => self
+                .look_up(path, linux::TRAVERSE.union(OFlags::CLOEXEC))
+                .map_err(|_| Refusal::NotPermitted)?,
+            other => other.map_err(Refusal::from_os)?,
+        };
         Opened::judge(file)
     }
 
     /// [`open_file`](Root::open_file) if the kernel has the whole path in memory, so that the disk
     /// is not waited for. `None` says nothing about the file: then it takes a call that may block.
+    ///
+    /// Always `None` where to open a file may mean to ask somebody else for it: on a network or a
+    /// FUSE file system, and, as one cannot know, on any but the root's own.
     pub fn open_cached(&self, path: &RelPath) -> Option<Result<Opened, Refusal>> {
         if self.lookup != (Lookup::Kernel { cached: true }) {
             return None;
@@ -131,6 +144,10 @@ impl Root {
         match linux::open_cached(self.dir.as_fd(), path.as_os_str(), READ) {
             Ok(file) => Some(Opened::judge(file)),
             Err(Errno::AGAIN | Errno::INTR) => None,
+            // Beyond the root's file system, or out of the root: looked at more closely elsewhere.
+            Err(Errno::XDEV) => None,
+            // Perhaps a directory that takes a second look.
+            Err(Errno::ACCESS) => None,
             Err(errno) => Some(Err(Refusal::from_os(errno))),
         }
     }
@@ -146,8 +163,7 @@ impl Root {
     /// The facts of what is at `path`, even where reading is not permitted.
     fn look_at(&self, path: &RelPath) -> Result<Facts, Refusal> {
         let found = self.look_up(path, linux::LOOK.union(OFlags::CLOEXEC));
-        let stat = found.and_then(fstat).map_err(Refusal::from_os)?;
-        Facts::new(&stat)
+        Facts::of(found.map_err(Refusal::from_os)?)
     }
 
     /// The one way in.
@@ -183,23 +199,25 @@ impl AsFd for Root {
 
 impl Opened {
     fn judge(file: OwnedFd) -> Result<Opened, Refusal> {
-        let stat = fstat(&file).map_err(Refusal::from_os)?;
-        Ok(Opened { file: File::from(file), facts: Facts::new(&stat)? })
+        let facts = Facts::of(&file)?;
+        Ok(Opened { file: File::from(file), facts })
     }
-}
 
-impl Opened {
     /// The same open file with what is true of it now.
     ///
     /// # Errors
     /// As [`Refusal::from_os`] says.
     pub fn look_again(self) -> Result<Opened, Refusal> {
-        let stat = fstat(&self.file).map_err(Refusal::from_os)?;
-        Ok(Opened { facts: Facts::new(&stat)?, ..self })
+        Ok(Opened { facts: Facts::of(&self.file)?, ..self })
     }
 }
 
 impl Facts {
+    /// What an open file says of itself.
+    pub(crate) fn of(file: impl AsFd) -> Result<Facts, Refusal> {
+        Facts::new(&fstat(file).map_err(Refusal::from_os)?)
+    }
+
     fn new(stat: &Stat) -> Result<Facts, Refusal> {
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Kind::File,

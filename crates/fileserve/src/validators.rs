@@ -18,19 +18,27 @@ const TICK: Duration = Duration::from_millis(20);
 /// The same where times have whole seconds only: 1 on most such file systems, 2 on FAT.
 const COARSE_TICK: Duration = Duration::from_secs(2);
 
-/// The validators of a file with `facts`, as of `now`.
+/// What the conditions of a request are compared with, for a file with `facts`.
 ///
-/// The tag is strong, unless the last change is so recent (or dated ahead of the clock) that another
+/// The tag is strong whatever [`told_tag`] says of the file. Strong tags are handed out only for
+/// versions that no other shares one with, so a client that holds one that fits means this version.
+pub fn validators(facts: &Facts) -> Validators {
+    let etag = EntityTag::strong(opaque_tag(facts).as_bytes());
+    Validators { etag, modified: Some(facts.mtime) }
+}
+
+/// The tag that a client is told of a file with `facts`, as of `now`; there always is one.
+///
+/// It is strong, unless the last change is so recent (or dated ahead of the clock) that another
 /// one with the same length could follow under the same time: a strong tag has to differ for any
 /// two versions (RFC 9110 §8.8.1), so such a file gets a weak one. It turns strong with age and is
 /// the same otherwise, so a copy taken early can still be revalidated.
-pub fn validators(facts: &Facts, now: SystemTime) -> Validators {
-    let opaque = opaque_tag(facts.len, facts.mtime);
-    let etag = match is_settled(facts.mtime, now) {
+pub fn told_tag(facts: &Facts, now: SystemTime) -> Option<EntityTag> {
+    let opaque = opaque_tag(facts);
+    match is_settled(facts.mtime, now) {
         true => EntityTag::strong(opaque.as_bytes()),
         false => EntityTag::weak(opaque.as_bytes()),
-    };
-    Validators { etag, modified: Some(facts.mtime) }
+    }
 }
 
 /// The value of Last-Modified: never later than `now`, which is to be the time in Date
@@ -47,9 +55,9 @@ fn is_settled(mtime: SystemTime, now: SystemTime) -> bool {
 }
 
 /// Length and time in hexadecimal. The sign of a time before 1970 is written out.
-fn opaque_tag(len: u64, mtime: SystemTime) -> String {
-    let (sign, nanos) = from_epoch(mtime);
-    format!("{len:x}-{sign}{nanos:x}")
+fn opaque_tag(facts: &Facts) -> String {
+    let (sign, nanos) = from_epoch(facts.mtime);
+    format!("{:x}-{sign}{nanos:x}", facts.len)
 }
 
 /// Nanoseconds between 1970 and `time`, and the sign.
@@ -73,7 +81,7 @@ mod tests {
     }
 
     fn tag(len: u64, mtime: SystemTime, now: SystemTime) -> String {
-        validators(&facts(len, mtime), now).etag.expect("every file has a tag").to_string()
+        told_tag(&facts(len, mtime), now).expect("every file has a tag").to_string()
     }
 
     #[test]
@@ -94,7 +102,8 @@ mod tests {
         other.id = FileId { device: 3, inode: 4 };
         other.mode = 0o600;
         let now = mtime + Duration::from_secs(60);
-        assert_eq!(validators(&other, now), validators(&facts(5, mtime), now));
+        assert_eq!(told_tag(&other, now), told_tag(&facts(5, mtime), now));
+        assert_eq!(validators(&other), validators(&facts(5, mtime)));
     }
 
     #[test]
@@ -125,10 +134,11 @@ mod tests {
     #[test]
     fn a_tag_that_turns_strong_still_matches_weakly() {
         let mtime = UNIX_EPOCH + MTIME;
-        let young = validators(&facts(1, mtime), mtime).etag.unwrap();
-        let old = validators(&facts(1, mtime), mtime + COARSE_TICK).etag.unwrap();
+        let young = told_tag(&facts(1, mtime), mtime).unwrap();
+        let old = told_tag(&facts(1, mtime), mtime + COARSE_TICK).unwrap();
         assert!(young.to_ref().equals_weakly(old.to_ref()));
         assert!(!young.to_ref().equals_strongly(old.to_ref()));
+        assert_eq!(validators(&facts(1, mtime)).etag, Some(old));
     }
 
     #[test]

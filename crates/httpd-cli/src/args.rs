@@ -9,15 +9,15 @@ use fileserve::LogFormat;
 
 use crate::values;
 
-/// Serves the files beneath a directory over HTTP.
+/// Puts the files beneath a directory on the web
 #[derive(Debug, Parser)]
-#[command(name = "httpd", version, about, max_term_width = 100)]
+#[command(name = "httpd", version, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The directory to serve
     #[arg(default_value = ".")]
     pub(crate) root: PathBuf,
 
-    /// Address and port to listen on; may be repeated. A port alone means 127.0.0.1, port 0 any free one
+    /// Where to listen; may be repeated. A port alone is for this machine only, port 0 any free one
     #[arg(short, long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080",
           value_parser = values::address)]
     pub(crate) bind: Vec<SocketAddr>,
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) hidden: bool,
 
-    /// Answer 404 for a directory without an index.html instead of listing it
+    /// Do not list directories that have no index.html
     #[arg(long)]
     pub(crate) no_listing: bool,
 
@@ -38,11 +38,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH|-|off", default_value = "access.log")]
     pub(crate) access_log: PathBuf,
 
-    /// What a line of the access log looks like: combined, common, json or plain
+    /// How its lines look: combined, common, json or plain
     #[arg(long, value_name = "FORMAT", default_value_t = LogFormat::Combined)]
     pub(crate) log_format: LogFormat,
 
-    /// Also tell what the server does, on standard error
+    /// Tell more of what the server does, on standard error
     #[arg(short, long)]
     pub(crate) verbose: bool,
 
@@ -50,35 +50,42 @@ pub(crate) struct Args {
     pub(crate) limits: Limits,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  httpd                            the current directory, at http://127.0.0.1:8080/
+  httpd -b 0.0.0.0:8080 site       the directory 'site', for the whole network
+  httpd --writable drop            uploads too:  curl -T photo.jpg http://127.0.0.1:8080/
+  httpd --access-log - -b 0 .      a free port, and who asks for what on the screen";
+
 /// Flags that most people never need.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Limits {
     /// Threads that serve connections [default: one per core]
-    #[arg(long, value_name = "N", value_parser = values::count)]
+    #[arg(long, value_name = "N", value_parser = values::threads)]
     pub(crate) workers: Option<usize>,
 
     /// Threads that wait for disks [default: four per core]
-    #[arg(long, value_name = "N", value_parser = values::count)]
+    #[arg(long, value_name = "N", value_parser = values::threads)]
     pub(crate) pool: Option<usize>,
 
-    /// Connections at once; a further one is told 503 [default: three quarters of the file
-    /// descriptors allowed, at most 60000]
-    #[arg(long, value_name = "N", value_parser = values::count)]
+    /// Connections at once [default: as many as the file descriptors allow, at most 60000]
+    #[arg(long, value_name = "N",
+          value_parser = |text: &str| values::within::<usize>(text, 1..=1_000_000))]
     pub(crate) max_connections: Option<usize>,
 
     /// Longest request line
-    #[arg(long, value_name = "BYTES", default_value_t = 8192,
-          value_parser = clap::value_parser!(u16).range(64..=60_000))]
+    #[arg(long, value_name = "BYTES", default_value = "8192",
+          value_parser = |text: &str| values::within::<u16>(text, 64..=60_000))]
     pub(crate) request_line_max: u16,
 
     /// Largest request head
-    #[arg(long, value_name = "BYTES", default_value_t = 16_384,
-          value_parser = clap::value_parser!(u16).range(128..=61_440))]
+    #[arg(long, value_name = "BYTES", default_value = "16384",
+          value_parser = |text: &str| values::within::<u16>(text, 128..=61_440))]
     pub(crate) head_max: u16,
 
     /// Most field lines in a request head
-    #[arg(long, value_name = "N", default_value_t = 100,
-          value_parser = clap::value_parser!(u8).range(1..=128))]
+    #[arg(long, value_name = "N", default_value = "100",
+          value_parser = |text: &str| values::within::<u8>(text, 1..=128))]
     pub(crate) fields_max: u8,
 
     /// Largest upload; K, M and G are understood
@@ -97,7 +104,7 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = values::seconds)]
     pub(crate) stall_timeout: Duration,
 
-    /// Least bytes per second, on average, of an upload or a download; 0 for no such bound
+    /// Least bytes per second of a transfer, on average; 0 for no such bound
     #[arg(long, value_name = "BYTES", default_value = "500", value_parser = values::size)]
     pub(crate) min_rate: u64,
 
@@ -112,10 +119,44 @@ pub(crate) struct Limits {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        super::Args::command().debug_assert();
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_default_is_a_value() {
+        let args = Args::try_parse_from(["httpd"]).expect("no argument is needed");
+        assert_eq!((args.limits.head_max, args.limits.body_max), (16_384, 1 << 30));
+    }
+
+    #[test]
+    fn every_flag_takes_effect() {
+        let line = "httpd -b 80 -b [::]:81 --writable --hidden --no-listing --access-log - \
+            --log-format json -v --workers 2 --pool 3 --max-connections 4 --request-line-max 100 \
+            --head-max 200 --fields-max 5 --body-max 1K --head-timeout 1 --idle-timeout 2 \
+            --stall-timeout 3 --min-rate 0 --rate-grace 0.5 --drain 5 dir";
+        let args = Args::try_parse_from(line.split_whitespace()).expect("a good line");
+        assert_eq!(args.bind, ["127.0.0.1:80".parse(), "[::]:81".parse()].map(Result::unwrap));
+        assert!(args.writable && args.hidden && args.no_listing && args.verbose);
+        assert_eq!((args.access_log.to_str(), args.root.to_str()), (Some("-"), Some("dir")));
+        assert_eq!(args.log_format, LogFormat::Json);
+        let limits = args.limits;
+        assert_eq!(
+            (limits.workers, limits.pool, limits.max_connections),
+            (Some(2), Some(3), Some(4))
+        );
+        assert_eq!(
+            (limits.request_line_max, limits.head_max, limits.fields_max, limits.body_max),
+            (100, 200, 5, 1024)
+        );
+        let timeouts = [limits.head_timeout, limits.idle_timeout, limits.stall_timeout];
+        assert_eq!(timeouts, [1, 2, 3].map(Duration::from_secs));
+        assert_eq!((limits.min_rate, limits.rate_grace), (0, Duration::from_millis(500)));
+        assert_eq!(limits.drain, Duration::from_secs(5));
     }
 }

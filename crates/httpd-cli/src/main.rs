@@ -2,24 +2,37 @@
 
 mod args;
 mod serve;
+mod usage;
 mod values;
 
+use std::fmt::Display;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 fn main() -> ExitCode {
-    // Usage errors end here, with status 2 and a hint.
-    let args = args::Args::parse();
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) if error.use_stderr() => return fail(2, usage::sentence(&error)),
+        // --help and --version. Nobody may be reading; that is no failure.
+        Err(text) => {
+            let _ = text.print();
+            return ExitCode::SUCCESS;
+        }
+    };
     init_log(args.verbose);
     match serve::run(&args) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // One sentence with a way out; causes behind it, never a backtrace.
-            eprintln!("httpd: {error:#}");
-            ExitCode::FAILURE
-        }
+        // Causes behind it, never a backtrace.
+        Err(error) => fail(1, format_args!("{error:#}")),
     }
+}
+
+/// Says why it is over, in one sentence with a way out.
+fn fail(status: u8, why: impl Display) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "httpd: {why}");
+    ExitCode::from(status)
 }
 
 /// What the server has to say while it runs goes to standard error, a line each; panics as well.

@@ -7,38 +7,44 @@ use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
-use fileserve::{AccessLog, Files, Options};
+use fileserve::{AccessLog, Files, Options, Root};
 use http_proto::server::{Config, Http};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use tcp_core::{Limits, Pace, Running, Server};
 
 use crate::args::Args;
+use crate::usage::command;
 
 /// Serves until a signal says stop.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    // First, so that no signal finds the default action in place once anything is served.
-    let signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot wait for signals")?;
+    // First, so that no signal finds the default action in place once anything is served. SIGXFSZ
+    // comes to who writes a file beyond its limit: caught, it lets the write fail like any other.
+    let signals =
+        Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]).context("cannot wait for signals")?;
+    // The log comes last of what can fail: a start that comes to nothing should not leave one.
+    Root::open(&args.root).map_err(|error| no_root(args, &error))?;
     let limits = limits(args);
-    let server = bind(&args.bind, &limits)?;
+    let server = bind(args, &limits)?;
     let log = Arc::new(open_log(args, limits.workers)?);
     let options =
         Options { writable: args.writable, listing: !args.no_listing, hidden: args.hidden };
     let files =
         Files::new(&args.root, options, Arc::clone(&log)).map_err(|error| no_root(args, &error))?;
     let addresses = server.addresses().to_vec();
+    let threads = limits.workers + limits.pool;
     let running = server
         .start(Http::with_config(files, config(args)))
-        .context("the system refuses the threads to serve with")?;
+        .map_err(|error| not_started(args, threads, &error))?;
     announce(args, &addresses);
     wait(running, signals, &log);
     log.shutdown();
     Ok(())
 }
 
-/// Waits for the server to end, and acts on signals meanwhile: the first SIGINT or SIGTERM drains, the
-/// second ends at once, SIGHUP reopens the log.
+/// Waits for the server to end, and acts on signals meanwhile: the first SIGINT or SIGTERM drains,
+/// the second ends at once, SIGHUP reopens the log.
 fn wait(running: Running, mut signals: Signals, log: &AccessLog) {
     let stopper = running.stopper();
     let handle = signals.handle();
@@ -50,6 +56,7 @@ fn wait(running: Running, mut signals: Signals, log: &AccessLog) {
     for signal in signals.forever() {
         match signal {
             SIGHUP => log.reopen(),
+            SIGXFSZ => log::warn!("a file has come to the limit on its size (ulimit -f)"),
             _ if stopping => {
                 log.shutdown();
                 // What a shell reports of a process that such a signal has ended.
@@ -70,6 +77,12 @@ fn limits(args: &Args) -> Limits {
     let default = Limits::default();
     let connections = Limits::connections_within(raise_descriptor_limit());
     let flags = &args.limits;
+    if let Some(asked) = flags.max_connections.filter(|&asked| asked > connections) {
+        log::warn!(
+            "the file descriptors allowed may do for {connections} connections only, not {asked} \
+             (ulimit -n)"
+        );
+    }
     Limits {
         workers: flags.workers.unwrap_or(default.workers),
         pool: flags.pool.unwrap_or(default.pool),
@@ -114,18 +127,22 @@ fn raise_descriptor_limit() -> u64 {
     }
 }
 
-fn bind(addresses: &[SocketAddr], limits: &Limits) -> Result<Server> {
-    let (first, others) = addresses.split_first().context("there is no address to listen on")?;
+fn bind(args: &Args, limits: &Limits) -> Result<Server> {
+    let (first, others) = args.bind.split_first().context("there is no address to listen on")?;
     let mut server =
-        Server::bind(*first, limits.clone()).map_err(|error| not_bound(*first, &error))?;
-    for address in others {
-        server.listen(*address).map_err(|error| not_bound(*address, &error))?;
+        Server::bind(*first, limits.clone()).map_err(|error| not_bound(args, *first, &error))?;
+    for (done, address) in others.iter().enumerate() {
+        // Said twice, an address is still one; port 0 is another one each time.
+        if address.port() == 0 || !args.bind[..=done].contains(address) {
+            server.listen(*address).map_err(|error| not_bound(args, *address, &error))?;
+        }
     }
     Ok(server)
 }
 
 /// Why an address cannot be had, with a way out that has been tried.
-fn not_bound(address: SocketAddr, error: &io::Error) -> anyhow::Error {
+fn not_bound(args: &Args, address: SocketAddr, error: &io::Error) -> anyhow::Error {
+    let at = |other: SocketAddr| command(&format!("-b {other}"), &args.root);
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             let port = address.port();
@@ -133,23 +150,21 @@ fn not_bound(address: SocketAddr, error: &io::Error) -> anyhow::Error {
                 .map(|port| SocketAddr::new(address.ip(), port))
                 .find(|other| std::net::TcpListener::bind(other).is_ok())
                 .unwrap_or(SocketAddr::new(address.ip(), 0));
-            anyhow!("port {port} is in use - try: httpd -b {free}")
+            anyhow!("port {port} is in use - try: {}", at(free))
         }
         io::ErrorKind::PermissionDenied => {
             let other = SocketAddr::new(address.ip(), crate::values::DEFAULT_PORT);
             anyhow!(
-                "port {} takes more rights than this user has - try: httpd -b {other}",
-                address.port()
+                "port {} takes more rights than this user has - try: {}",
+                address.port(),
+                at(other)
             )
         }
         io::ErrorKind::AddrNotAvailable => {
-            anyhow!(
-                "{} is no address of this machine - try: httpd -b 127.0.0.1:{}",
-                address.ip(),
-                address.port()
-            )
+            let here = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port());
+            anyhow!("{} is no address of this machine - try: {}", address.ip(), at(here))
         }
-        _ => anyhow!("cannot listen at {address}: {error}"),
+        _ => anyhow!("cannot listen at {address}: {}", in_words(error)),
     }
 }
 
@@ -159,15 +174,38 @@ fn no_root(args: &Args, error: &io::Error) -> anyhow::Error {
         io::ErrorKind::NotFound => {
             anyhow!("there is no directory '{root}' - try: httpd . to serve the current one")
         }
+        io::ErrorKind::PermissionDenied => {
+            anyhow!("this user may not enter the directory '{root}' - try: chmod +x {root}")
+        }
         io::ErrorKind::NotADirectory => {
             let parent = match args.root.parent() {
                 Some(parent) if parent != Path::new("") => parent,
                 _ => Path::new("."),
             };
-            anyhow!("'{root}' is a file - try its directory: httpd {}", parent.display())
+            let parent = match parent == Path::new(".") {
+                true => "httpd .".to_owned(),
+                false => command("", parent),
+            };
+            anyhow!("'{root}' is a file - try its directory: {parent}")
         }
-        _ => anyhow!("cannot serve '{root}': {error}"),
+        _ => anyhow!("cannot serve '{root}': {}", in_words(error)),
     }
+}
+
+fn not_started(args: &Args, threads: usize, error: &io::Error) -> anyhow::Error {
+    anyhow!(
+        "cannot start {threads} threads to serve with: {} - try: {}",
+        in_words(error),
+        command("--workers 1 --pool 1", &args.root)
+    )
+}
+
+/// What the OS says, as part of a sentence.
+fn in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split_once(" (os error").map_or(text.as_str(), |(words, _)| words);
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
 fn open_log(args: &Args, workers: usize) -> Result<AccessLog> {
@@ -178,7 +216,15 @@ fn open_log(args: &Args, workers: usize) -> Result<AccessLog> {
         _ => AccessLog::to_file(path, args.log_format, workers),
     };
     log.map_err(|error| {
-        anyhow!("cannot write the access log: {error} - try: httpd --access-log off")
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => "its directory does not exist".to_owned(),
+            io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+            io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+            io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
+            _ => in_words(&error),
+        };
+        let off = command("--access-log off", &args.root);
+        anyhow!("cannot write the access log '{}': {why} - try: {off}", path.display())
     })
 }
 

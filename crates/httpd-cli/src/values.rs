@@ -1,6 +1,9 @@
 //! How values on the command line are read: addresses, sizes, times.
 
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Where to listen when only half of it is said.
@@ -12,14 +15,14 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }
-    if let Ok(port) = text.trim_start_matches(':').parse() {
-        return Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
-    }
     if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
         return Ok(SocketAddr::new(ip, DEFAULT_PORT));
     }
+    if let Ok(port) = text.strip_prefix(':').unwrap_or(text).parse() {
+        return Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
+    }
     let resolved = text.to_socket_addrs().ok().and_then(|mut found| found.next());
-    resolved.ok_or_else(|| format!("'{text}' is no address - try 127.0.0.1:8080 or [::1]:8080"))
+    resolved.ok_or_else(|| "that is no address - try 127.0.0.1:8080 or [::1]:8080".to_owned())
 }
 
 /// Octets: a number, perhaps with K, M, G or T (powers of 1024) behind it.
@@ -34,30 +37,36 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         "M" | "MB" | "MIB" => 20,
         "G" | "GB" | "GIB" => 30,
         "T" | "TB" | "TIB" => 40,
-        _ => return Err(format!("'{text}' is no size - try 512K, 64M or 1G")),
+        _ => return Err(NO_SIZE.to_owned()),
     };
-    let number: u64 =
-        digits.parse().map_err(|_| format!("'{text}' is no size - try 512K, 64M or 1G"))?;
-    number.checked_mul(1 << shift).ok_or_else(|| format!("'{text}' is too large"))
+    let number: u64 = digits.parse().map_err(|_| NO_SIZE)?;
+    Ok(number.checked_mul(1 << shift).ok_or("that is too large - try 1G")?)
 }
+
+const NO_SIZE: &str = "that is no size - try 512K, 64M or 1G";
 
 /// Seconds, fractions allowed: from a millisecond to a year.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 =
-        text.parse().map_err(|_| format!("'{text}' is no number of seconds - try 10 or 0.5"))?;
-    if (0.001..=31_536_000.0).contains(&seconds) {
-        Ok(Duration::from_secs_f64(seconds))
-    } else {
-        Err(format!("{text} is out of range: from 0.001 to 31536000 seconds"))
+    match text.parse() {
+        Ok(seconds) if (0.001..=31_536_000.0).contains(&seconds) => {
+            Ok(Duration::from_secs_f64(seconds))
+        }
+        _ => Err("that is no number of seconds - try 10 or 0.5".to_owned()),
     }
 }
 
-/// A count of threads or connections: at least one.
-pub(crate) fn count(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count @ 1..=1_000_000) => Ok(count),
-        _ => Err(format!("'{text}' is no count from 1 to 1000000")),
-    }
+/// A count of threads: more than a few per core only wait for each other.
+pub(crate) fn threads(text: &str) -> Result<usize, String> {
+    within(text, 1..=4096)
+}
+
+/// A number within bounds.
+pub(crate) fn within<N>(text: &str, bounds: RangeInclusive<N>) -> Result<N, String>
+where
+    N: FromStr + PartialOrd + Display,
+{
+    let number = text.parse().ok().filter(|number| bounds.contains(number));
+    number.ok_or_else(|| format!("that is no number from {} to {}", bounds.start(), bounds.end()))
 }
 
 #[cfg(test)]
@@ -77,7 +86,8 @@ mod tests {
         ] {
             assert_eq!(address(text), Ok(expected.parse().unwrap()), "{text}");
         }
-        for text in ["", "nonsense", "127.0.0.1:99999", "http://127.0.0.1:80/"] {
+        for text in ["", "nonsense", "::9000x", "99999", "127.0.0.1:99999", "http://127.0.0.1:80/"]
+        {
             assert!(address(text).is_err(), "{text}");
         }
     }

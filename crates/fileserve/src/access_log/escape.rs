@@ -4,12 +4,12 @@
 //!
 //! - **Text** (combined, common, plain): octets outside 0x20-0x7E, `"` and `\` become `\xHH`.
 //! - **JSON strings**: what is valid UTF-8 stays what it is, with JSON's own escapes (`\"`,
-//!   `\u001b`, `\u00e9`). JSON has no way to say an octet that is not UTF-8, so that one becomes the
-//!   four characters `\xHH`, and a backslash becomes `\x5C`: in a decoded value a backslash always
-//!   starts such an escape (or the mark below), and no value can be read in two ways.
+//!   `\u001b`, `\u00e9`). JSON has no way to say an octet that is not UTF-8, so that one becomes
+//!   the four characters `\xHH`, and a backslash becomes `\x5C`: in a decoded value a backslash
+//!   always starts such an escape (or the mark below), and no value can be read in two ways.
 //!
-//! What is longer than its bound is cut and ends in the mark `\...`, which nothing from the wire can
-//! produce: a backslash of the client's is always followed by `x`.
+//! What is longer than its bound is cut and ends in the mark `\...`, which nothing from the wire
+//! can produce: a backslash of the client's is always followed by `x`.
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 

@@ -1,3 +1,5 @@
+//! Listings as pages: what is escaped, how it is ordered, what is said of sizes and times.
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::*;

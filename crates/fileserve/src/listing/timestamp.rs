@@ -9,8 +9,8 @@ const MONTHS: [&[u8]; 12] = [
     b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
 ];
 
-/// A moment as HTTP can say it, from 1970 to 9999. `{}` shows it as `2026-11-22 18:13:46`, `{:#}` as
-/// `2026-11-22T18:13:46Z`.
+/// A moment as HTTP can say it, from 1970 to 9999. `{}` shows it as `2026-11-22 18:13:46`, `{:#}`
+/// as `2026-11-22T18:13:46Z`.
 ///
 /// The calendar is that of IMF-fixdate, whose parts stand at fixed places
 /// (`Sun, 06 Nov 1994 08:49:37 GMT`, RFC 9110 §5.6.7) and are only put in another order here.

@@ -1,3 +1,5 @@
+//! Which path a target names, and which names are refused.
+
 use super::*;
 
 /// What `parse` makes of a target: the path for the OS, with a `/` behind it in directory form.

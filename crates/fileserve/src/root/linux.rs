@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::IoSliceMut;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{FsWord, Mode, OFlags, ResolveFlags, fstatfs, openat2};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::Lookup;
@@ -23,8 +23,9 @@ pub(super) const LOOK: OFlags = OFlags::PATH;
 /// are never followed.
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGICLINKS);
 
-/// Asks the kernel what it can do. Kernels before 5.6 and some sandboxes have no `openat2` (`ENOSYS`,
-/// or `EPERM` from a system call filter), those before 5.12 cannot look up in memory alone (`EINVAL`).
+/// Asks the kernel what it can do. Kernels before 5.6 and some sandboxes have no `openat2`
+/// (`ENOSYS`, or `EPERM` from a system call filter), those before 5.12 cannot look up in memory
+/// alone (`EINVAL`).
 pub(super) fn probe(dir: BorrowedFd<'_>) -> Lookup {
     let here = OsStr::new(".");
     let flags = LOOK.union(OFlags::CLOEXEC);
@@ -32,8 +33,30 @@ pub(super) fn probe(dir: BorrowedFd<'_>) -> Lookup {
         Ok(_) => {}
         Err(_) => return Lookup::Walk,
     }
-    let cached = matches!(open_cached(dir, here, flags), Ok(_) | Err(Errno::AGAIN));
-    Lookup::Kernel { cached }
+    let knows = matches!(open_cached(dir, here, flags), Ok(_) | Err(Errno::AGAIN));
+    let local = fstatfs(dir).is_ok_and(|found| is_local(found.f_type));
+    Lookup::Kernel { cached: knows && local }
+}
+
+/// Whether a file system of this type, as `statfs` numbers them, opens a file that it knows the
+/// path of without asking anybody: no network, no other process. One not named here is not trusted.
+fn is_local(kind: FsWord) -> bool {
+    const LOCAL: [FsWord; 13] = [
+        0xef53,      // ext2, ext3, ext4
+        0x5846_5342, // XFS
+        0x9123_683e, // Btrfs
+        0x0102_1994, // tmpfs
+        0x8584_58f6, // ramfs
+        0x794c_7630, // overlayfs, beneath containers
+        0x2fc1_2fc1, // ZFS
+        0xf2f5_2010, // F2FS
+        0xca45_1a4e, // bcachefs
+        0x7371_7368, // SquashFS
+        0xe0f5_e1e2, // EROFS
+        0x2011_bab0, // exFAT
+        0x4d44,      // FAT
+    ];
+    LOCAL.contains(&kind)
 }
 
 /// Opens `path` beneath `dir`; `EXDEV` if it leads out of it, `ELOOP` if through a magic link or
@@ -46,13 +69,15 @@ pub(super) fn open_beneath(
     openat2(dir, path, flags, Mode::empty(), BENEATH)
 }
 
-/// [`open_beneath`] without waiting for a disk: `EAGAIN` if that would be needed.
+/// [`open_beneath`] without waiting for a disk: `EAGAIN` if that would be needed, `EXDEV` for what
+/// is on another file system.
 pub(super) fn open_cached(
     dir: BorrowedFd<'_>,
     path: &OsStr,
     flags: OFlags,
 ) -> Result<OwnedFd, Errno> {
-    openat2(dir, path, flags, Mode::empty(), BENEATH.union(ResolveFlags::CACHED))
+    let resolve = BENEATH.union(ResolveFlags::CACHED).union(ResolveFlags::NO_XDEV);
+    openat2(dir, path, flags, Mode::empty(), resolve)
 }
 
 /// Fills `buffer` from `offset` of `file`, if the kernel has all of it in memory; `false` if it
@@ -63,4 +88,22 @@ pub(crate) fn read_cached(file: &File, buffer: &mut [u8], offset: u64) -> bool {
     }
     let length = buffer.len();
     preadv2(file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT) == Ok(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local;
+
+    #[test]
+    fn what_may_keep_a_thread_waiting_for_somebody_else_is_not_local() {
+        let local = [("ext4", 0xef53), ("tmpfs", 0x0102_1994), ("overlayfs", 0x794c_7630)];
+        let distant =
+            [("NFS", 0x6969), ("FUSE", 0x6573_5546), ("SMB 2", 0xfe53_4d42), ("9P", 0x0102_1997)];
+        for (name, kind) in local {
+            assert!(is_local(kind), "{name}");
+        }
+        for (name, kind) in distant {
+            assert!(!is_local(kind), "{name}");
+        }
+    }
 }

@@ -2,9 +2,9 @@
 
 use std::os::fd::AsFd;
 
-use rustix::fs::{AtFlags, Dir, FileType, statat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, openat, statat};
 
-use super::{Facts, Opened, Root};
+use super::{DIRECTORY, Facts, Opened, Root};
 use crate::path::RelPath;
 use crate::refusal::Refusal;
 
@@ -46,8 +46,11 @@ impl Root {
         serve_hidden: bool,
     ) -> Result<Listing, Refusal> {
         let mut listing = Listing::default();
-        // A descriptor of its own, since the place in the directory belongs to the descriptor.
-        let names = Dir::read_from(&dir.file).map_err(Refusal::from_os)?;
+        // A descriptor of its own, since the place in the directory belongs to the descriptor, and
+        // since `dir` may be open for passing through only.
+        let names = openat(&dir.file, c".", DIRECTORY, Mode::empty())
+            .and_then(Dir::new)
+            .map_err(Refusal::from_os)?;
         for (count, name) in names.enumerate() {
             let name = name.map_err(Refusal::from_os)?;
             let name = name.file_name().to_bytes();

@@ -1,3 +1,5 @@
+//! What can be opened beneath a directory, both ways of looking it up.
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
@@ -13,11 +15,11 @@ use super::*;
 /// A root with something of everything in it, and things outside that nobody may reach.
 ///
 /// ```text
-/// secret              root/a.txt           root/link  -> a.txt      root/out     -> ../secret
-/// elsewhere/b.txt     root/dir/b.txt       root/down  -> dir        root/abs     -> /.../root/a.txt
-///                     root/dir/up -> ../a.txt                       root/outdir  -> ../elsewhere
-///                     root/fifo, socket    root/loop  -> loop       root/null    -> /dev/null
-///                     root/<ff>.txt        root/gone  -> nothing    root/tricky  -> dir/../../secret
+/// secret            root/a.txt         root/link -> a.txt     root/out    -> ../secret
+/// elsewhere/b.txt   root/dir/b.txt     root/down -> dir       root/abs    -> /.../root/a.txt
+///                   root/dir/up -> ../a.txt                   root/outdir -> ../elsewhere
+///                   root/fifo, socket  root/loop -> loop      root/null   -> /dev/null
+///                   root/<ff>.txt      root/gone -> nothing   root/tricky -> dir/../../secret
 /// ```
 fn tree() -> TempDir {
     let home = tempfile::tempdir().unwrap();

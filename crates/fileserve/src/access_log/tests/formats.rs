@@ -19,7 +19,10 @@ fn a_request_line_that_was_answered() {
     for (format, expected) in [
         (
             LogFormat::Combined,
-            r#"192.0.2.7 - - [22/Nov/2026:18:13:46 +0000] "GET /index.html?a=%20 HTTP/1.1" 200 23 "-" "-""#,
+            concat!(
+                r#"192.0.2.7 - - [22/Nov/2026:18:13:46 +0000] "#,
+                r#""GET /index.html?a=%20 HTTP/1.1" 200 23 "-" "-""#,
+            ),
         ),
         (
             LogFormat::Common,

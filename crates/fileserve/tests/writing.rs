@@ -1,0 +1,305 @@
+//! PUT, POST and DELETE: one whole file is made, replaced or removed, or nothing happens.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{CWD, Mode, mkfifoat};
+use support::{Site, WRITABLE};
+
+/// The answer to a write that has made `path`.
+fn created(path: &str) -> String {
+    format!("201 {path} \"File Created: {path}\\n\"")
+}
+
+/// The permission bits that a new file gets, whatever this process's umask is.
+fn mode(site: &Site, name: &str) -> u32 {
+    fs::metadata(site.path(name)).expect(name).permissions().mode() & 0o7777
+}
+
+/// What is left of an upload goes on a thread of its own.
+#[track_caller]
+fn soon(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(5), "{what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn put_and_post_make_a_file_and_then_replace_it() {
+    let site = Site::new(WRITABLE);
+    site.dir("a dir");
+    for method in ["PUT", "POST"] {
+        let name = format!("{method}.txt");
+        let made = site.brief(&format!("{method} /{name}\n\nfirst"));
+        assert_eq!(made, created(&format!("/{name}")));
+        assert_eq!(site.content(&name).as_deref(), Some("first"));
+        assert_eq!(site.brief(&format!("GET /{name}")), "200 \"first\"");
+        assert_eq!(site.brief(&format!("{method} /{name}\n\nsecond, longer")), "204 \"\"");
+        assert_eq!(site.brief(&format!("GET /{name}")), "200 \"second, longer\"");
+        assert_eq!(site.brief(&format!("{method} /{name}\n\n")), "204 \"\"");
+        assert_eq!(site.content(&name).as_deref(), Some(""));
+    }
+    site.check(&[
+        ("PUT /plain\nContent-Encoding: identity\n\nx", &created("/plain")),
+        ("DELETE /plain", "200 \"<File Deleted>\""),
+        // §14.4: no other method knows of parts.
+        ("POST /part\nContent-Range: bytes 0-0/1\n\nx", &created("/part")),
+        ("DELETE /part", "200 \"<File Deleted>\""),
+        ("PUT /a%20dir/%C3%A9?q\n\nx", &created("/a%20dir/%C3%A9")),
+        ("PUT //a%20dir/../b\n\nx", &created("/b")),
+    ]);
+    assert_eq!(site.names(""), ["POST.txt", "PUT.txt", "a dir", "b"], "no temporary is left");
+}
+
+/// RFC 9110 §9.3.4 and §15.3.2: the tag of what was stored comes back, and guards the next write.
+#[test]
+fn the_answer_to_a_write_has_the_tag_that_the_next_one_can_use() {
+    let site = Site::new(WRITABLE);
+    let mut tag = support::field(&site.ask("PUT /a\n\nxxxx").response, "ETag").expect("a tag");
+    for content in ["yyyy", "zzzz", "aaaa"] {
+        assert!(tag.starts_with('"'), "{tag} is strong");
+        let request = format!("PUT /a\nIf-Match: {tag}\n\n{content}");
+        let answered = site.ask(&request);
+        assert_eq!(support::brief(&answered.response), "204 \"\"");
+        assert_eq!(site.brief(&request), "412 precondition-failed", "the tag is of the past");
+        let next = support::field(&answered.response, "ETag").expect("a tag");
+        assert_ne!(next, tag, "same length, same instant, another version");
+        tag = next;
+    }
+    site.check(&[
+        (&format!("GET /a\nIf-None-Match: {tag}"), "304 \"\""),
+        (&format!("GET /a\nRange: bytes=3-\nIf-Range: {tag}"), "206 bytes 3-3/4 \"a\""),
+    ]);
+    thread::sleep(Duration::from_millis(30));
+    assert_eq!(support::field(&site.ask("GET /a").response, "ETag"), Some(tag));
+}
+
+#[test]
+fn what_cannot_be_written_is_a_conflict() {
+    let site = Site::new(WRITABLE);
+    site.dir("dir").file("a.txt", "a");
+    for method in ["PUT", "POST"] {
+        for (target, expected) in [
+            ("/dir", "409 is-directory"),
+            ("/dir/", "409 is-directory"),
+            ("/", "409 is-directory"),
+            ("/new/", "409 is-directory"),
+            ("/a.txt/", "409 is-directory"),
+            ("/none/b", "409 parent-missing"),
+            ("/a.txt/b", "409 parent-missing"),
+            ("/../b", "404 outside-root"),
+            ("/.b", "404 hidden"),
+            ("/b%00", "400 bad-escape"),
+        ] {
+            let answer = site.brief(&format!("{method} {target}\n\nx"));
+            assert_eq!(answer, expected, "{method} {target}");
+        }
+        // What is stored is served as the name says, and no name says that it is packed.
+        let coded = site.ask(&format!("{method} /a.txt\nContent-Encoding: gzip\n\nx")).response;
+        assert_eq!(support::brief(&coded), "415 coded-content");
+        assert_eq!(support::field(&coded, "Accept-Encoding").as_deref(), Some("identity"));
+    }
+    // RFC 9110 §14.5: a part is not taken for the whole, in a PUT.
+    site.check(&[("PUT /a.txt\nContent-Range: bytes 0-0/1\n\nx", "400 partial-content")]);
+    assert_eq!(site.names(""), ["a.txt", "dir"]);
+    assert_eq!(site.content("a.txt").as_deref(), Some("a"));
+}
+
+/// RFC 9110 §15.5.10: a conflict is told so that it can be resolved.
+#[test]
+fn a_conflict_says_what_is_in_the_way() {
+    let site = Site::new(WRITABLE);
+    site.dir("dir");
+    let told = |request| support::content(&site.ask(request).response);
+    assert_eq!(told("PUT /dir\n\nx"), "<Error 409 Conflict: this is the name of a directory>");
+    assert_eq!(
+        told("PUT /none/x\n\nx"),
+        "<Error 409 Conflict: there is no such directory to write to>"
+    );
+}
+
+/// A link has its own name in its own directory: that is what is written.
+#[test]
+fn a_link_is_replaced_and_what_it_leads_to_is_left_alone() {
+    let site = Site::new(WRITABLE);
+    fs::write(site.path("../secret"), "secret").unwrap();
+    fs::create_dir(site.path("../elsewhere")).unwrap();
+    site.file("real", "real").dir("dir");
+    site.link("in", "real").link("gone", "nothing").link("out", "../secret");
+    site.link("outdir", "../elsewhere").link("down", "dir");
+    mkfifoat(CWD, site.path("fifo"), Mode::from_raw_mode(0o644)).unwrap();
+    site.check(&[
+        ("PUT /in\n\nnew", "204 \"\""),
+        ("PUT /gone\n\nnew", &created("/gone")),
+        ("PUT /down/a\n\nnew", &created("/down/a")),
+        ("PUT /out\n\nnew", "404 outside-root"),
+        ("PUT /outdir/a\n\nnew", "404 outside-root"),
+        ("PUT /fifo\n\nnew", "404 not-regular"),
+        ("DELETE /out", "404 outside-root"),
+        ("DELETE /outdir/a", "404 outside-root"),
+        ("DELETE /fifo", "404 not-regular"),
+        ("DELETE /down", "409 is-directory"),
+    ]);
+    assert_eq!(site.content("real").as_deref(), Some("real"));
+    assert_eq!(site.content("in").as_deref(), Some("new"));
+    assert_eq!(site.content("dir/a").as_deref(), Some("new"));
+    assert_eq!(site.content("nothing"), None);
+    assert_eq!(site.content("../secret").as_deref(), Some("secret"));
+    assert_eq!(site.names("../elsewhere"), [""; 0]);
+    assert!(site.path("out").is_symlink());
+}
+
+#[test]
+fn a_write_goes_ahead_only_if_its_conditions_hold() {
+    let site = Site::new(WRITABLE);
+    site.file("a", "old").file("b", "old");
+    let failed = "412 precondition-failed";
+    site.check(&[
+        ("PUT /a\nIf-Match: \"x\"\n\nnew", failed),
+        ("PUT /a\nIf-None-Match: *\n\nnew", failed),
+        ("PUT /a\nIf-None-Match: \"3-CHANGED\"\n\nnew", failed),
+        ("PUT /a\nIf-Unmodified-Since: Sun, 06 Nov 1994 08:49:36 GMT\n\nnew", failed),
+        ("PUT /new\nIf-Match: *\n\nnew", failed),
+        ("PUT /new\nIf-Match: \"3-CHANGED\"\n\nnew", failed),
+        ("DELETE /a\nIf-Match: \"x\"", failed),
+        ("DELETE /a\nIf-None-Match: *", failed),
+        // A date that says nothing of a write (§13.1.3).
+        ("DELETE /b\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT", "200 \"<File Deleted>\""),
+    ]);
+    assert_eq!(site.content("a").as_deref(), Some("old"));
+    assert_eq!(site.names(""), ["a"]);
+    site.check(&[
+        ("PUT /a\nIf-Match: \"3-CHANGED\"\n\nnew", "204 \"\""),
+        ("PUT /c\nIf-None-Match: *\n\nnew", &created("/c")),
+        ("DELETE /c\nIf-Match: *", "200 \"<File Deleted>\""),
+        // §13.2.1: what would fail anyway fails as it would anyway.
+        ("PUT /none/x\nIf-Match: *\n\nnew", "409 parent-missing"),
+        ("PUT /x/\nIf-Match: *\n\nnew", "409 is-directory"),
+        ("DELETE /none\nIf-Match: *", "404 not-found"),
+    ]);
+}
+
+#[test]
+fn delete_removes_a_file_and_nothing_else() {
+    let site = Site::new(WRITABLE);
+    site.file("a.txt", "a").dir("dir").file("real", "real").link("link", "real");
+    site.check_full(
+        "DELETE /a.txt",
+        &["200 OK", "Content-Type: text/html; charset=utf-8", "", "<File Deleted>"],
+    );
+    site.check(&[
+        ("DELETE /a.txt", "404 not-found"),
+        ("DELETE /none/a", "404 not-found"),
+        ("DELETE /none/", "404 not-found"),
+        ("DELETE /real/", "404 not-a-directory"),
+        ("DELETE /real/b", "404 not-a-directory"),
+        ("DELETE /dir", "409 is-directory"),
+        ("DELETE /dir/", "409 is-directory"),
+        ("DELETE /", "409 is-directory"),
+        ("DELETE /link", "200 \"<File Deleted>\""),
+        ("GET /link", "404 not-found"),
+        ("GET /real", "200 \"real\""),
+    ]);
+    assert_eq!(site.names(""), ["dir", "real"]);
+}
+
+/// Who made a file private, or executable, did not mean its first version only.
+#[test]
+fn a_file_that_is_replaced_keeps_its_permissions() {
+    let site = Site::new(WRITABLE);
+    site.file("private", "old").file("script", "old");
+    fs::set_permissions(site.path("private"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(site.path("script"), fs::Permissions::from_mode(0o4755)).unwrap();
+    site.check(&[("PUT /private\n\nnew", "204 \"\""), ("PUT /script\n\nnew", "204 \"\"")]);
+    assert_eq!(mode(&site, "private"), 0o600);
+    assert_eq!(mode(&site, "script"), 0o755, "but not what lets it act for its owner");
+    site.file("plain", "").brief("PUT /new\n\nx");
+    assert_eq!(mode(&site, "new"), mode(&site, "plain"), "as this process makes any file");
+    // Nobody else may look while it comes in, either.
+    let receiver = site.begin("PUT /private\n\n");
+    let temporary = site.names("").into_iter().find(|name| name.starts_with('.')).unwrap();
+    assert_eq!(mode(&site, &temporary), 0o600);
+    drop(receiver);
+}
+
+#[test]
+fn an_upload_is_seen_when_it_is_complete_and_never_before() {
+    let site = Site::new(WRITABLE);
+    site.file("a.txt", "old");
+    let mut receiver = site.begin("PUT /a.txt\n\n");
+    receiver.receive(b"ne").unwrap();
+    site.check(&[("GET /a.txt", "200 \"old\"")]);
+    let temporary = site.names("").into_iter().find(|name| name != "a.txt").unwrap();
+    for method in ["GET", "HEAD", "DELETE"] {
+        assert_eq!(site.brief(&format!("{method} /{temporary}")), "404 hidden");
+    }
+    receiver.receive(b"w").unwrap();
+    assert_eq!(support::brief(&receiver.finish()), "204 \"\"");
+    site.check(&[("GET /a.txt", "200 \"new\"")]);
+    assert_eq!(site.names(""), ["a.txt"]);
+}
+
+#[test]
+fn an_upload_that_is_dropped_leaves_nothing() {
+    let site = Site::new(WRITABLE);
+    site.file("a.txt", "old");
+    for target in ["/a.txt", "/b.txt"] {
+        let mut receiver = site.begin(&format!("PUT {target}\n\n"));
+        receiver.receive(b"half of").unwrap();
+        assert_eq!(site.names("").len(), 2);
+        drop(receiver);
+        soon("the temporary goes", || site.names("") == ["a.txt"]);
+    }
+    site.check(&[("GET /a.txt", "200 \"old\"")]);
+}
+
+/// More of them than wait in line, and then the server itself goes.
+#[test]
+fn many_dropped_uploads_leave_nothing_when_the_server_ends() {
+    let site = Site::new(WRITABLE);
+    let receivers: Vec<_> = (0..200).map(|_| site.begin("PUT /a\n\n")).collect();
+    assert_eq!(site.names("").len(), 200);
+    let Site { home, files } = site;
+    // An upload may outlive the handler that began it.
+    drop(files);
+    drop(receivers);
+    assert_eq!(fs::read_dir(home.path().join("root")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_name_that_is_left_over_is_passed_by() {
+    let site = Site::new(WRITABLE);
+    // As after a crash, when this process has the number that the other one had.
+    let receiver = site.begin("PUT /a\n\n");
+    let name = site.names("").remove(0);
+    drop(receiver);
+    soon("the temporary goes", || site.names("").is_empty());
+    let (start, count) = name.rsplit_once('-').unwrap();
+    let count: u64 = count.parse().unwrap();
+    let left: Vec<_> = (1..50).map(|n| format!("{start}-{}", count + n)).collect();
+    for name in &left {
+        site.file(name, "left");
+    }
+    site.check(&[("PUT /a\n\nnew", &created("/a"))]);
+    assert!(left.iter().all(|name| site.content(name).as_deref() == Some("left")));
+}
+
+/// The directory is replaced by a file, or goes, while an upload to it is under way.
+#[test]
+fn what_happens_meanwhile_is_told() {
+    let site = Site::new(WRITABLE);
+    site.dir("dir");
+    let receiver = site.begin("PUT /a\n\n");
+    site.dir("a");
+    assert_eq!(support::brief(&receiver.finish()), "409 is-directory");
+    let receiver = site.begin("PUT /dir/a\n\n");
+    fs::remove_dir_all(site.path("dir")).unwrap();
+    assert_eq!(support::brief(&receiver.finish()), "404 not-found");
+    soon("the temporary goes", || site.names("") == ["a"]);
+}
