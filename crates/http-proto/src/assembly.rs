@@ -77,7 +77,8 @@ impl ResponseHead<'_> {
     }
 }
 
-/// The date as text; the last one is kept for each thread, since all responses of a second share it.
+/// The date as text; the last one is kept for each thread, since all responses of a second share
+/// it.
 fn date_text(date: HttpDate) -> [u8; 29] {
     thread_local! {
         static LAST: RefCell<Option<(HttpDate, [u8; 29])>> = const { RefCell::new(None) };

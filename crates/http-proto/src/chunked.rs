@@ -8,9 +8,10 @@
 //! Line ends are CRLF and nothing else: what takes a bare LF for one here, behind something that
 //! does not, can be made to see a request that nobody sent.
 
+use crate::chunk_extension::{Place, Step};
 use crate::grammar;
 use crate::limits::{CHUNK_EXTENSION_BYTES_MAX, CHUNK_LINE_BYTES_MAX};
-use crate::{Limits, Reject};
+use crate::{Fields, Limits, Reject};
 
 /// Where the decoder stands.
 #[derive(Clone, Debug)]
@@ -25,9 +26,12 @@ pub(crate) struct Chunked {
     /// Octets and lines of the trailer section so far.
     trailer_bytes: u32,
     trailer_lines: u32,
-    /// The name of the trailer field that is coming in, as much as a forbidden one can have.
+    /// The name of the trailer field that is coming in, in lower case; more than [`NAME_MAX`] octets
+    /// are counted and not kept.
     name: [u8; NAME_MAX],
     name_len: usize,
+    /// The names in the request's Trailer field; `None` without such a field.
+    promised: Option<Box<[u8]>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +48,7 @@ enum State {
     /// In an extension.
     Extension {
         value: u64,
+        place: Place,
     },
     /// The CR of the size line has come.
     SizeEnd {
@@ -78,17 +83,24 @@ pub(crate) enum Piece<'a> {
     End,
 }
 
-/// Length of the longest forbidden name, `transfer-encoding`, and one more to tell it from longer.
-const NAME_MAX: usize = 18;
+/// Octets of a trailer field's name that are looked at. No field that is forbidden, or that anybody
+/// announces, has a longer one.
+const NAME_MAX: usize = 64;
 
-/// Fields that no trailer section may hold, since whoever merges them would be deceived about framing,
-/// routing or rights (RFC 9110 §6.5.1).
+/// Fields that no trailer section may hold, since whoever merges them would be deceived about
+/// framing, routing or rights (RFC 9110 §6.5.1).
 const FORBIDDEN: [&[u8]; 6] =
     [b"content-length", b"transfer-encoding", b"host", b"connection", b"authorization", b"trailer"];
 
 impl Chunked {
-    pub(crate) fn new() -> Chunked {
+    /// A decoder at the start of a content, for a request with `fields`.
+    pub(crate) fn new(fields: &Fields<'_>) -> Chunked {
+        let promised = fields.first("trailer").map(|_| {
+            let names: Vec<&[u8]> = fields.elements("trailer").collect();
+            names.join(&b',').into_boxed_slice()
+        });
         Chunked {
+            promised,
             state: State::Size { value: 0, digits: 0 },
             announced: 0,
             line: 0,
@@ -144,18 +156,19 @@ impl Chunked {
             }
             (State::Size { value, .. } | State::Blank { value }, b';') => {
                 self.count_extension()?;
-                Ok(State::Extension { value })
+                Ok(State::Extension { value, place: Place::Start })
             }
-            (State::Size { value, .. } | State::Extension { value }, b'\r') => {
-                Ok(State::SizeEnd { value })
-            }
+            (State::Size { value, .. }, b'\r') => Ok(State::SizeEnd { value }),
             (State::Size { .. } | State::Blank { .. }, _) => Err(Reject::BadChunkSize),
             // §7.1.1: unknown extensions are ignored, but not without a bound.
-            (State::Extension { value }, b) if grammar::is_field_octet(b) => {
-                self.count_extension()?;
-                Ok(State::Extension { value })
-            }
-            (State::Extension { .. }, _) => Err(Reject::BadChunkExtension),
+            (State::Extension { value, place }, octet) => match place.step(octet) {
+                Some(Step::To(place)) => {
+                    self.count_extension()?;
+                    Ok(State::Extension { value, place })
+                }
+                Some(Step::LineEnd) => Ok(State::SizeEnd { value }),
+                None => Err(Reject::BadChunkExtension),
+            },
             (State::SizeEnd { value }, b'\n') => {
                 self.line = 0;
                 // Refused when it is announced: nobody has to send it first.
@@ -174,8 +187,8 @@ impl Chunked {
         }
     }
 
-    /// Trailer fields are checked like those of a head, and discarded: merging them into the head is
-    /// forbidden (RFC 9110 §6.5.1), and nothing here has a use for them.
+    /// Trailer fields are checked like those of a head, and discarded: merging them into the head
+    /// is forbidden (RFC 9110 §6.5.1), and nothing here has a use for them.
     fn step_trailer(&mut self, state: State, octet: u8, limits: &Limits) -> Result<State, Reject> {
         self.trailer_bytes += 1;
         if self.trailer_bytes > u32::from(limits.head_bytes) {
@@ -193,18 +206,36 @@ impl Chunked {
                 }
                 if let Some(place) = self.name.get_mut(self.name_len) {
                     *place = b.to_ascii_lowercase();
-                    self.name_len += 1;
                 }
+                self.name_len += 1;
                 Ok(State::TrailerName)
             }
-            (State::TrailerName, b':') if FORBIDDEN.contains(&&self.name[..self.name_len]) => {
-                Err(Reject::ForbiddenTrailer)
+            (State::TrailerName, b':') => {
+                self.check_trailer_name()?;
+                Ok(State::TrailerValue)
             }
-            (State::TrailerName, b':') => Ok(State::TrailerValue),
             (State::TrailerValue, b) if grammar::is_field_octet(b) => Ok(State::TrailerValue),
             (State::TrailerValue, b'\r') => Ok(State::TrailerLf),
             (State::TrailerLf, b'\n') => Ok(State::TrailerStart),
             _ => Err(Reject::BadTrailer),
+        }
+    }
+
+    /// A trailer must not be about framing, and a client that announces trailers must not send others
+    /// (RFC 9110 §6.6.2): whoever relied on the announcement would be deceived.
+    fn check_trailer_name(&self) -> Result<(), Reject> {
+        let name = self.name.get(..self.name_len);
+        if name.is_some_and(|name| FORBIDDEN.contains(&name)) {
+            return Err(Reject::ForbiddenTrailer);
+        }
+        let promised = |names: &[u8]| {
+            name.is_some_and(|name| {
+                names.split(|&b| b == b',').any(|n| n.eq_ignore_ascii_case(name))
+            })
+        };
+        match &self.promised {
+            Some(names) if !promised(names) => Err(Reject::UnannouncedTrailer),
+            _ => Ok(()),
         }
     }
 

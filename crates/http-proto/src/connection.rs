@@ -103,7 +103,7 @@ impl Connection {
                         return Err(Reject::ContentTooLarge);
                     }
                     Framing::Length(left) => State::Length { left },
-                    Framing::Chunked => State::Chunked(Box::new(Chunked::new())),
+                    Framing::Chunked => State::Chunked(Box::new(Chunked::new(&head.fields))),
                 };
                 Ok((extent.end, Event::Head(head)))
             }

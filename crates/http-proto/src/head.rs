@@ -40,9 +40,8 @@ pub struct RequestHead<'a> {
 impl<'a> RequestHead<'a> {
     /// Parses one complete head, from the request line to the empty line at its end.
     ///
-    /// # Errors
-    /// The first rule broken, in the order of the octets; [`Reject::IncompleteHead`] when `input` is
-    /// not exactly one head.
+    /// # Errors The first rule broken, in the order of the octets; [`Reject::IncompleteHead`]
+    /// when `input` is not exactly one head.
     pub fn parse(input: &'a [u8], limits: &Limits) -> Result<RequestHead<'a>, Reject> {
         match Scan::default().advance(input, limits)? {
             Some(extent) if extent.end == input.len() => {
@@ -86,8 +85,8 @@ impl<'a> RequestHead<'a> {
         self.fields.head()
     }
 
-    /// Host and perhaps port that the request is for: those of an absolute target, else those of Host
-    /// (RFC 9112 §3.2.2). `None` for HTTP/1.0 without Host.
+    /// Host and perhaps port that the request is for: those of an absolute target, else those of
+    /// Host (RFC 9112 §3.2.2). `None` for HTTP/1.0 without Host.
     pub fn authority(&self) -> Option<&'a str> {
         match self.target {
             Target::Absolute { authority, .. } | Target::Authority(authority) => Some(authority),
@@ -165,6 +164,12 @@ fn parse_field_line(line: &[u8]) -> Result<FieldLine, Reject> {
         Some(&b) if grammar::is_ows(b) => return Err(Reject::SpaceBeforeColon),
         Some(b'\r') => return Err(Reject::BareCarriageReturn),
         _ => return Err(Reject::BadFieldName),
+    }
+    if [&b"content_length"[..], b"transfer_encoding"]
+        .iter()
+        .any(|name| line[..name_len].eq_ignore_ascii_case(name))
+    {
+        return Err(Reject::UnderscoredFraming);
     }
     let rest = &line[name_len + 1..];
     let value = grammar::trim_ows(rest);

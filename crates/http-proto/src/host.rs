@@ -3,9 +3,9 @@
 /// Whether `value` is a valid Host value. An empty value is valid: it says that the target has no
 /// authority (RFC 9112 §3.2).
 ///
-/// A `reg-name` is held to what names of hosts are made of - letters, digits, `-`, `.`, `_`, `~` and
-/// percent-escapes - although RFC 3986 lets sub-delims such as `,` and `=` pass: a value with those is
-/// more likely two values joined on the way than a name, and a doubtful Host is refused.
+/// A `reg-name` is held to what names of hosts are made of - letters, digits, `-`, `.`, `_`, `~`
+/// and percent-escapes - although RFC 3986 lets sub-delims such as `,` and `=` pass: a value with
+/// those is more likely two values joined on the way than a name, and a doubtful Host is refused.
 pub(crate) fn is_valid(value: &[u8]) -> bool {
     if value.is_empty() {
         return true;
@@ -15,7 +15,7 @@ pub(crate) fn is_valid(value: &[u8]) -> bool {
             let Some(end) = rest.iter().position(|&b| b == b']') else { return false };
             let Ok(literal) = std::str::from_utf8(&rest[..end]) else { return false };
             // IPvFuture (RFC 3986) has never been assigned; only IPv6 stands in brackets.
-            if literal.parse::<std::net::Ipv6Addr>().is_err() {
+            if literal.parse::<core::net::Ipv6Addr>().is_err() {
                 return false;
             }
             (&b"x"[..], &rest[end + 1..])
@@ -25,12 +25,8 @@ pub(crate) fn is_valid(value: &[u8]) -> bool {
             value.split_at(end)
         }
     };
-    is_reg_name(host) && is_port(port)
-}
-
-/// Whether a valid authority has no host in front of its port.
-pub(crate) fn is_empty(authority: &str) -> bool {
-    authority.is_empty() || authority.starts_with(':')
+    // A port needs a host before it (RFC 9110 §4.2.1 has no use for an empty one).
+    !host.is_empty() && is_reg_name(host) && is_port(port)
 }
 
 /// `reg-name`, at most the 255 octets that a name may have (RFC 1035 §2.3.4).
@@ -74,7 +70,7 @@ mod tests {
         }
         for invalid in [
             "a b", "a,b", "a/b", "u@a", "a:b", "a:80:80", "a:65536", "[::1", "::1", "[a]",
-            "[::1]a", "a\"", "%zz", "a?b", "a#b",
+            "[::1]a", "a\"", ":80", ":", "%zz", "a?b", "a#b",
         ] {
             assert!(!is_valid(invalid.as_bytes()), "{invalid}");
         }

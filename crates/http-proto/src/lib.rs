@@ -1,12 +1,13 @@
 //! HTTP/1.1 for servers, without I/O: octets in, events out; responses assembled.
 //!
-//! [`Connection`] reads the requests of one connection: it is shown octets and says what they are,
-//! a [`RequestHead`], content, an end. [`ResponseHead`] writes what goes back. In between stand the
-//! judgements an origin server has to make: [`precondition`], [`range`], [`EntityTag`], [`HttpDate`].
-//! None of it reads a socket, a file or a clock, so that all of it can be tested with slices.
+//! [`Connection`] reads the requests of one connection: it is shown octets and says what they
+//! are, a [`RequestHead`], content, an end. [`ResponseHead`] writes what goes back. In between
+//! stand the judgements an origin server has to make: [`precondition`], [`range`], [`EntityTag`],
+//! [`HttpDate`]. None of it reads a socket, a file or a clock, so that all of it can be tested
+//! with slices.
 //!
-//! In scope: RFC 9112 for servers, and of RFC 9110 what does not depend on where representations come
-//! from. Out of scope: HTTP/2 and later, clients, compression.
+//! In scope: RFC 9112 for servers, and of RFC 9110 what does not depend on where representations
+//! come from. Out of scope: HTTP/2 and later, clients, compression.
 //!
 //! The feature `server` (on by default) adds [`server`]: the session that runs a handler over the
 //! crate tcp-core. Without it there is no I/O and no dependency on tcp-core.
@@ -17,7 +18,10 @@
 //! end lines with a bare LF are turned away for it.
 
 mod assembly;
+mod byteranges;
+mod chunk_extension;
 mod chunked;
+mod coding;
 mod connection;
 mod date;
 pub mod error_page;
@@ -40,6 +44,8 @@ mod status;
 mod target;
 
 pub use assembly::{CONTINUE, Persistence, ResponseHead};
+pub use byteranges::{Byteranges, Part};
+pub use coding::{AcceptEncoding, Coding};
 pub use connection::{Connection, Event};
 pub use date::HttpDate;
 pub use etag::{EntityTag, EntityTagRef};

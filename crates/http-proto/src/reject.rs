@@ -50,13 +50,16 @@ rejects! {
     RequestLineTooLong URI_TOO_LONG "request-line-too-long"
 
     // --- lines and fields (RFC 9112 §2.2 and §5)
-    /// LF without CR. A recipient may take it for a line end (RFC 9112 §2.2); one in front of us that
-    /// does not would see another request than we do, so it is refused.
+    /// LF without CR. A recipient may take it for a line end (RFC 9112 §2.2); one in front of us
+    /// that does not would see another request than we do, so it is refused.
     BareLineFeed BAD_REQUEST "bare-line-feed"
     /// CR without LF (RFC 9112 §2.2).
     BareCarriageReturn BAD_REQUEST "bare-carriage-return"
     /// A field line without a name, with other octets than a token's in it, or without a colon.
     BadFieldName BAD_REQUEST "bad-field-name"
+    /// `Content_Length` or `Transfer_Encoding`: harmless here, but whoever maps `_` to `-` behind us
+    /// would frame another request.
+    UnderscoredFraming BAD_REQUEST "underscored-framing"
     /// White space between a field's name and its colon (RFC 9112 §5.1).
     SpaceBeforeColon BAD_REQUEST "space-before-colon"
     /// A line that continues the one before, or white space before the first (RFC 9112 §5.2).
@@ -95,7 +98,7 @@ rejects! {
     BadChunkSize BAD_REQUEST "bad-chunk-size"
     /// A chunk's size line is over its limit, or all extensions together are over theirs.
     ChunkExtensionsTooLong BAD_REQUEST "chunk-extensions-too-long"
-    /// A chunk extension holds an octet that no field value holds.
+    /// A chunk extension that is no name, perhaps with a value.
     BadChunkExtension BAD_REQUEST "bad-chunk-extension"
     /// A chunk does not end where its size says.
     BadChunkEnd BAD_REQUEST "bad-chunk-end"
@@ -103,6 +106,9 @@ rejects! {
     BadTrailer BAD_REQUEST "bad-trailer"
     /// A trailer field that frames, routes or authorises (RFC 9110 §6.5.1).
     ForbiddenTrailer BAD_REQUEST "forbidden-trailer"
+    /// A trailer field that the Trailer field does not announce, although there is one (RFC 9110
+    /// §6.6.2).
+    UnannouncedTrailer BAD_REQUEST "unannounced-trailer"
     /// The trailers are over the limits of a head.
     TrailersTooLarge FIELDS_TOO_LARGE "trailers-too-large"
 

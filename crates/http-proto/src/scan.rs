@@ -5,8 +5,8 @@ use crate::{Limits, Reject};
 
 /// How far a head has been looked at. Each octet is looked at once, however they are split.
 ///
-/// What is found does not depend on the splits: every check is about octets up to some place, and the
-/// first place that fails decides.
+/// What is found does not depend on the splits: every check is about octets up to some place, and
+/// the first place that fails decides.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Scan {
     /// Where the request line begins: after an empty line, if one came first.

@@ -7,7 +7,10 @@ pub struct Status(u16);
 macro_rules! statuses {
     ($($name:ident $code:literal $reason:literal)*) => {
         impl Status {
-            $(#[doc = concat!("`", $code, " ", $reason, "`")] pub const $name: Status = Status($code);)*
+            $(
+                #[doc = concat!("`", $code, " ", $reason, "`")]
+                pub const $name: Status = Status($code);
+            )*
 
             /// The reason phrase registered for the code; empty for a code this crate never sends.
             pub fn reason(self) -> &'static str {

@@ -67,7 +67,7 @@ impl<'a> Target<'a> {
         let (authority, rest) = rest.split_at(end);
         // An empty host is invalid (RFC 9110 §4.2.1); userinfo is an error (§4.2.4), and `@` is
         // no character of a host, so the check of the host refuses it.
-        if !host::is_valid(authority.as_bytes()) || host::is_empty(authority) {
+        if authority.is_empty() || !host::is_valid(authority.as_bytes()) {
             return None;
         }
         let (path, query) = split_query(rest);

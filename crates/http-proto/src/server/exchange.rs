@@ -25,7 +25,8 @@ pub struct Exchange<'a> {
     pub head: Option<&'a RequestHead<'a>>,
     /// The answer's status.
     pub status: Status,
-    /// Octets of content handed to the kernel for sending.
+    /// Octets of content sent: of a file and of long content those that the kernel has taken, of
+    /// short content all.
     pub sent: u64,
     /// Why the request was refused, in one word of `[a-z0-9-]`; `None` when it was not.
     pub reason: Option<&'static str>,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::{FieldBlock, Status};
 
-/// What a handler answers. The session adds `Date`, `Server`, `Content-Length` and `Connection`, and
-/// leaves the content out where the request was a HEAD.
+/// What a handler answers. The session adds `Date`, `Server`, `Content-Length` and `Connection`,
+/// and leaves the content out where the request was a HEAD.
 #[derive(Debug)]
 pub struct Response {
     pub(crate) status: Status,

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tcp_core::{Accepted, Now, Pace, Service};
 
+use super::Handler;
 use super::session::HttpSession;
-use super::{Handler, Response};
 use crate::assembly::{Persistence, ResponseHead};
-use crate::{HttpDate, Limits, Status};
+use crate::{FieldBlock, HttpDate, Limits, Status};
 
 /// HTTP/1.1 over tcp-core: a [`tcp_core::Service`] that answers with a [`Handler`].
 #[derive(Debug)]
@@ -28,8 +28,9 @@ pub(crate) struct Shared<H> {
 pub struct Config {
     /// Bounds on requests.
     pub limits: Limits,
-    /// From the first octet of a head to its last, however they drip; a new connection's first octet
-    /// must come within it, too. Beyond: 408, or just a close where nothing came. Default: 10 s.
+    /// From the first octet of a head to its last, however they drip; a new connection's first
+    /// octet must come within it, too. Beyond: 408, or just a close where nothing came. Default:
+    /// 10 s.
     pub head_timeout: Duration,
     /// How long a connection may be idle between requests. Beyond: close. Default: 60 s.
     pub idle_timeout: Duration,
@@ -73,12 +74,14 @@ impl<H: Handler> Service for Http<H> {
 
     /// 503 with Retry-After (RFC 9110 §15.6.4): the client may be luckier in a second.
     fn refusal(&self, now: Now) -> Vec<u8> {
-        let response = Response::error(Status::SERVICE_UNAVAILABLE).field("Retry-After", "1");
         let page = crate::error_page::html(Status::SERVICE_UNAVAILABLE);
+        let mut fields = FieldBlock::default();
+        fields.push("Content-Type", crate::error_page::CONTENT_TYPE.as_bytes());
+        fields.push("Retry-After", b"1");
         let mut out = Vec::new();
         let head = ResponseHead {
-            status: response.status,
-            fields: &response.fields,
+            status: Status::SERVICE_UNAVAILABLE,
+            fields: &fields,
             content_length: Some(page.len() as u64),
             persistence: Persistence::Close,
             date: HttpDate::from(now.wall),

@@ -115,15 +115,30 @@ fn a_chunk_ends_where_its_size_says() {
 #[test]
 fn extensions_are_ignored() {
     for extension in
-        [";a", ";a=b", " ;a", "\t; a = b", ";a;b=\"c;d\"", ";a=\"\\\"\"", ";\u{e9}", ";a\t"]
+        [";a", ";a=b", " ;a", "\t; a = b", ";a;b=\"c;d\"", ";a=\"\\\"\"", ";a=\"\u{e9}\t\""]
     {
         chunks(format!("5{extension}\r\nhello\r\n0{extension}\r\n\r\n"), "\"hello\" | end");
     }
-    for bad in [";a\n", ";a\0", ";a\x7f", ";\"a\nb\"", ";a\x0b", "; \x08"] {
+    for bad in [
+        ";a\n",
+        ";a\0",
+        ";a\x7f",
+        ";\"a\nb\"",
+        ";a\x0b",
+        "; \x08",
+        ";\r",
+        ";;",
+        ";a;\r",
+        ";\u{e9}",
+        ";a\t\r",
+        ";a=\r",
+        ";a=\"b\r",
+        ";\\rx",
+    ] {
         chunks(format!("5{bad}\r\nhello"), BAD_EXTENSION);
     }
     chunks("5;a\rb\r\nhello", BAD_SIZE);
-    chunks("5;\"a\r\n\"\r\nhello\r\n", "\"\\\"\\r\\nhe\" | reject bad-chunk-end 400");
+    chunks("5;a=\"b\r\n\"\r\nhello\r\n", BAD_EXTENSION);
 }
 
 #[test]
@@ -134,7 +149,7 @@ fn a_size_line_has_its_bound() {
     let zeros = |octets: usize| format!("{:0>octets$}\r\nhello\r\n0\r\n\r\n", 5);
     chunks(zeros(256), "\"hello\" | end");
     chunks(zeros(257), TOO_LONG);
-    let blanks = |octets: usize| format!("5{};\r\nhello\r\n0\r\n\r\n", " ".repeat(octets - 2));
+    let blanks = |octets: usize| format!("5{};a\r\nhello\r\n0\r\n\r\n", " ".repeat(octets - 3));
     chunks(blanks(256), "\"hello\" | end");
     chunks(blanks(257), TOO_LONG);
 }
@@ -153,7 +168,25 @@ fn all_extensions_together_have_their_bound() {
         whole
     };
     assert_eq!(whole(format!("{full}0\r\n\r\n")), format!("{BEGUN}128 octets | end"));
-    assert_eq!(whole(format!("{full}0;\r\n\r\n")), format!("{BEGUN}128 octets | {TOO_LONG}"));
+    assert_eq!(whole(format!("{full}0;a\r\n\r\n")), format!("{BEGUN}128 octets | {TOO_LONG}"));
+}
+
+/// RFC 9110 §6.6.2: who announces trailers sends those.
+#[test]
+fn a_trailer_that_was_not_announced_is_refused_where_others_were() {
+    let body = |trailers: &str| format!("0\r\n{trailers}\r\n");
+    let check = |announced: &str, trailers: &str, expected: &str| {
+        let head =
+            format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n{announced}\r\n");
+        super::check::check(format!("{head}{}", body(trailers)), &format!("{BEGUN}{expected}"));
+    };
+    check("Trailer: X\r\n", "x: y\r\n", "end");
+    check("Trailer: A, X\r\nTrailer: B\r\n", "b: y\r\nx: y\r\n", "end");
+    check("Trailer: X\r\n", "", "end");
+    check("Trailer: X\r\n", "Y: y\r\n", "reject unannounced-trailer 400");
+    check("Trailer:\r\n", "Y: y\r\n", "reject unannounced-trailer 400");
+    check("Trailer: Host\r\n", "Host: y\r\n", "reject forbidden-trailer 400");
+    check("", "Y: y\r\n", "end");
 }
 
 /// Trailer fields have the grammar of a head's, and are dropped (RFC 9110 §6.5.1).

@@ -1,4 +1,5 @@
-//! What follows a request: another one, or nothing (RFC 9112 §9.3, §9.6), and what a client expects.
+//! What follows a request: another one, or nothing (RFC 9112 §9.3, §9.6), and what a client
+//! expects.
 
 use http_proto::{Connection, Event, Limits};
 
@@ -51,7 +52,8 @@ fn nothing_is_read_after_close() {
             "PUT / HTTP/1.1 close length 2 | \"hi\" | end",
         ),
         (
-            "PUT / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "PUT / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\
+             \r\n0\r\n\r\n",
             "PUT / HTTP/1.1 close chunked | end",
         ),
     ] {

@@ -78,11 +78,10 @@ fn lengths_agree_or_are_refused() {
 /// A field that looks like a length to somebody, and is none.
 #[test]
 fn near_misses_of_a_length_are_other_fields_or_faults() {
-    for other in
-        ["Content_Length: 5", "Content-Lengt: 5", "X-Content-Length: 5", "Content-Length-: 5"]
-    {
+    for other in ["Content-Lengt: 5", "X-Content-Length: 5", "Content-Length-: 5"] {
         post(other, "", NOTHING);
     }
+    refused("content_LENGTH: 5", "reject underscored-framing 400");
     refused("Content-Length : 5", "reject space-before-colon 400");
     refused("Content-Length\t: 5", "reject space-before-colon 400");
     refused("Content-Length:\x0b5", "reject bad-field-value 400");
@@ -147,7 +146,6 @@ fn every_other_coding_is_refused() {
 #[test]
 fn near_misses_of_a_coding_are_other_fields_or_faults() {
     for other in [
-        "Transfer_Encoding: chunked",
         "X-Transfer-Encoding: chunked",
         "TE: chunked",
         "Transfer-Encodin: chunked",
@@ -155,6 +153,7 @@ fn near_misses_of_a_coding_are_other_fields_or_faults() {
     ] {
         post(other, "", NOTHING);
     }
+    refused("Transfer_Encoding: chunked", "reject underscored-framing 400");
     refused("Transfer-Encoding : chunked", "reject space-before-colon 400");
     refused("Transfer-Encoding:\x0bchunked", "reject bad-field-value 400");
     refused("Transfer-Encoding: chunked\0", "reject bad-field-value 400");
@@ -193,7 +192,8 @@ fn http_1_0_has_lengths_and_no_codings() {
     post("Transfer-Encoding: chunked\r\nContent-Length: 2", "", refused);
 }
 
-/// Framing does not depend on the method: what one side takes for content is no request to the other.
+/// Framing does not depend on the method: what one side takes for content is no request to the
+/// other.
 #[test]
 fn any_method_may_have_content() {
     let smuggled = "GET /b HTTP/1.1\r\n\r\n";

@@ -8,12 +8,15 @@ use crate::check::replay;
 const SEEDS: [&str; 8] = [
     "GET /a?b HTTP/1.1\r\nHost: a:80\r\nAccept: */*\r\nRange: bytes=0-1,-2\r\n\r\n",
     "GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\nHEAD /b HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
-    "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-    "PUT /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n",
+    "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\r\nGET / HTTP/1.1\r\n\
+     Host: a\r\n\r\n",
+    "PUT /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\n\
+     X: y\r\n\r\n",
     "PUT /a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3, 3\r\n\r\nabc",
     "OPTIONS * HTTP/1.1\r\nHost: [::1]:8080\r\nConnection: close\r\n\r\n",
     "\r\nCONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
-    "DELETE /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n00\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+    "DELETE /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n00\r\n\r\n\
+     GET / HTTP/1.1\r\n\r\n",
 ];
 
 /// Octets and words that mean something somewhere.

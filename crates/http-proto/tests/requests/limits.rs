@@ -91,7 +91,8 @@ fn the_content() {
     check_within(&small(), post(11), "reject content-too-large 413");
 }
 
-/// The defaults, and the largest numbers that the limits can hold: places in a head are 16-bit numbers.
+/// The defaults, and the largest numbers that the limits can hold: places in a head are 16-bit
+/// numbers.
 #[test]
 fn large_heads() {
     let defaults = Limits::default();

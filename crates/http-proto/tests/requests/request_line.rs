@@ -169,7 +169,8 @@ fn one_empty_line_may_come_first() {
     check("\r\n\x16", BAD_METHOD);
     check("\r\n", "more");
     check(
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi\r\nGET / HTTP/1.1\r\n\
+         Host: a\r\n\r\n",
         "POST / HTTP/1.1 keep length 2 | \"hi\" | end | GET / HTTP/1.1 keep | end",
     );
 }

@@ -116,7 +116,8 @@ fn a_client_that_hangs_up() {
     assert_eq!(talk.answers(), "400 close page");
     assert_eq!(talk.notes(), "? GET / HT 400 incomplete-head page");
     assert_eq!(talk.waits(), "linger");
-    // Behind requests that have not been answered yet: they are (§9.6: that is no sign of disinterest).
+    // Behind requests that have not been answered yet: they are (§9.6: that is no sign of
+    // disinterest).
     let mut talk = Talk::new();
     talk.say_only([GET.replace("/now", "/pool").as_str(), GET].concat()).hang_up();
     talk.run();
@@ -147,8 +148,8 @@ fn a_stop_ends_idle_connections_and_no_others() {
     assert_eq!(talk.notes(), "PUT /put HTTP/1.1 201 5");
 }
 
-/// A client that has not said `close` may be sending its next request, and a reset would take the last
-/// answer from it. It has to be told, and waited for.
+/// A client that has not said `close` may be sending its next request, and a reset would take the
+/// last answer from it. It has to be told, and waited for.
 #[test]
 fn a_stop_does_not_reset_a_client_that_may_still_send() {
     for path in ["/now", "/pool", "/long", "/none"] {

@@ -86,7 +86,8 @@ fn what_nobody_has_defined_fails() {
     for method in ["PUT", "GET"] {
         check(
             format!(
-                "{method} /now HTTP/1.1\r\nHost: a\r\nExpect: tea\r\nContent-Length: 5\r\n\r\nhello{NEXT}"
+                "{method} /now HTTP/1.1\r\nHost: a\r\nExpect: tea\r\nContent-Length: 5\r\n\r\n\
+                 hello{NEXT}"
             ),
             "417 close page",
             &format!("{} page", failed(method)),

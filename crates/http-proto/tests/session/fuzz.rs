@@ -1,4 +1,5 @@
-//! Conversations put together and spoilt at random: as many records as answers, alike at every split.
+//! Conversations put together and spoilt at random: as many records as answers, alike at every
+//! split.
 
 use crate::talk::Talk;
 
@@ -10,7 +11,8 @@ const PARTS: [&str; 16] = [
     "GET /none HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n",
     "PUT /put HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
     "PUT /put HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello",
-    "POST /full HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nc\r\nhello, world\r\n0\r\n\r\n",
+    "POST /full HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nc\r\nhello, world\r\n\
+     0\r\n\r\n",
     "PUT /deny HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     "PUT /refuse HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
     "DELETE /put HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",

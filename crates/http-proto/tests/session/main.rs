@@ -1,4 +1,5 @@
-//! What a session answers, records and waits for, driven with slices: no socket, no thread, no clock.
+//! What a session answers, records and waits for, driven with slices: no socket, no thread, no
+//! clock.
 
 #![cfg(feature = "server")]
 

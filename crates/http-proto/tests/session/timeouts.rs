@@ -1,4 +1,5 @@
-//! Deadlines: each state that waits for the client has one, and says the right thing when it passes.
+//! Deadlines: each state that waits for the client has one, and says the right thing when it
+//! passes.
 
 use std::time::Duration;
 
