@@ -1,4 +1,5 @@
-//! What no list of requests and answers can say: signals, deadlines, floods, big files, a real site.
+//! What no list of requests and answers can say: signals, deadlines, floods, big files, a real
+//! site.
 //!
 //! Run one file of it with `cargo test -p conformance --test scenarios lifecycle::`.
 

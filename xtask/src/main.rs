@@ -1,7 +1,9 @@
 //! `cargo xtask`: the project's own commands.
 
 mod corpus;
+mod fuzz;
 mod invariants;
+mod requirements;
 mod soak;
 mod test;
 
@@ -11,6 +13,8 @@ use std::process::ExitCode;
 const COMMANDS: &str = "\
 cargo xtask test                             format, lints, invariants and every test
 cargo xtask invariants                       only the scan for the invariants
+cargo xtask fuzz [TARGET ...] [--seconds N]  looks for inputs that break the parsers
+cargo xtask requirements                     only the tables of what the RFCs require
 cargo xtask corpus PATH [--base HOST:PORT]   plays a file of raw requests against httpd
 cargo xtask soak [PART ...]                  many, big and slow clients against a release build
 ";
@@ -21,7 +25,9 @@ fn main() -> ExitCode {
     let done = match command {
         "test" => test::run(),
         "invariants" => invariants::run(workspace()),
+        "requirements" => requirements::run(workspace()),
         "corpus" => corpus::run(rest),
+        "fuzz" => fuzz::run(rest),
         "soak" => soak::run(rest),
         _ => {
             eprint!("{COMMANDS}");

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{invariants, workspace};
+use crate::{invariants, requirements, workspace};
 
 /// Runs every check and stops at the first that fails.
 ///
@@ -20,6 +20,8 @@ pub(crate) fn run() -> Result<()> {
     )?;
     say("invariants");
     invariants::run(workspace())?;
+    say("requirements");
+    requirements::run(workspace())?;
 
     step("build", &mut cargo(&["build", "--locked", "-p", "httpd-cli"]))?;
     step(

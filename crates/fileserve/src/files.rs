@@ -160,13 +160,11 @@ impl Files {
 /// reason; of a conflict the client learns enough to resolve it (RFC 9110 §15.5.10).
 pub(crate) fn refusal_page(refusal: Refusal) -> Response {
     let response = Response::error(refusal.status()).reason(refusal.reason());
-    let page = |text| Body::Bytes(error_page::page(text));
+    let conflict = |why| Body::Bytes(error_page::page("Error 409 Conflict", why));
     match refusal {
-        Refusal::IsDirectory => {
-            response.body(page("Error 409 Conflict: this is the name of a directory"))
-        }
+        Refusal::IsDirectory => response.body(conflict("This is the name of a directory.")),
         Refusal::ParentMissing => {
-            response.body(page("Error 409 Conflict: there is no such directory to write to"))
+            response.body(conflict("There is no such directory to write to."))
         }
         // §12.5.3: this is all that would do.
         Refusal::CodedContent => response.field("Accept-Encoding", "identity"),

@@ -90,7 +90,7 @@ impl Files {
         match removed() {
             Ok(()) => Response::new(Status::OK)
                 .field("Content-Type", error_page::CONTENT_TYPE)
-                .body(Body::Bytes(error_page::page("File Deleted"))),
+                .body(Body::Bytes(error_page::page("File Deleted", ""))),
             Err(denied) => self.denied(denied),
         }
     }

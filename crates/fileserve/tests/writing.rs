@@ -116,12 +116,13 @@ fn what_cannot_be_written_is_a_conflict() {
 fn a_conflict_says_what_is_in_the_way() {
     let site = Site::new(WRITABLE);
     site.dir("dir");
-    let told = |request| support::content(&site.ask(request).response);
-    assert_eq!(told("PUT /dir\n\nx"), "<Error 409 Conflict: this is the name of a directory>");
-    assert_eq!(
-        told("PUT /none/x\n\nx"),
-        "<Error 409 Conflict: there is no such directory to write to>"
-    );
+    for (request, sentence) in [
+        ("PUT /dir\n\nx", "<p>This is the name of a directory.</p>"),
+        ("PUT /none/x\n\nx", "<p>There is no such directory to write to.</p>"),
+    ] {
+        let page = support::octets(&site.ask(request).response);
+        assert!(String::from_utf8_lossy(&page).contains(sentence), "{request}");
+    }
 }
 
 /// A link has its own name in its own directory: that is what is written.

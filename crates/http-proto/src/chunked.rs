@@ -26,8 +26,8 @@ pub(crate) struct Chunked {
     /// Octets and lines of the trailer section so far.
     trailer_bytes: u32,
     trailer_lines: u32,
-    /// The name of the trailer field that is coming in, in lower case; more than [`NAME_MAX`] octets
-    /// are counted and not kept.
+    /// The name of the trailer field that is coming in, in lower case; more than [`NAME_MAX`]
+    /// octets are counted and not kept.
     name: [u8; NAME_MAX],
     name_len: usize,
     /// The names in the request's Trailer field; `None` without such a field.
@@ -221,8 +221,8 @@ impl Chunked {
         }
     }
 
-    /// A trailer must not be about framing, and a client that announces trailers must not send others
-    /// (RFC 9110 §6.6.2): whoever relied on the announcement would be deceived.
+    /// A trailer must not be about framing, and a client that announces trailers must not send
+    /// others (RFC 9110 §6.6.2): whoever relied on the announcement would be deceived.
     fn check_trailer_name(&self) -> Result<(), Reject> {
         let name = self.name.get(..self.name_len);
         if name.is_some_and(|name| FORBIDDEN.contains(&name)) {

@@ -57,8 +57,8 @@ rejects! {
     BareCarriageReturn BAD_REQUEST "bare-carriage-return"
     /// A field line without a name, with other octets than a token's in it, or without a colon.
     BadFieldName BAD_REQUEST "bad-field-name"
-    /// `Content_Length` or `Transfer_Encoding`: harmless here, but whoever maps `_` to `-` behind us
-    /// would frame another request.
+    /// `Content_Length` or `Transfer_Encoding`: harmless here, but whoever maps `_` to `-` behind
+    /// us would frame another request.
     UnderscoredFraming BAD_REQUEST "underscored-framing"
     /// White space between a field's name and its colon (RFC 9112 §5.1).
     SpaceBeforeColon BAD_REQUEST "space-before-colon"

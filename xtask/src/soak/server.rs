@@ -133,7 +133,8 @@ fn spawn(args: &[&str], dir: &Path, root: &Path) -> Result<(Child, SocketAddr)> 
     }
 }
 
-/// Waits for the line that names the address; a thread goes on to read, and prints later complaints.
+/// Waits for the line that names the address; a thread goes on to read, and prints later
+/// complaints.
 fn listening_at(stderr: impl Read + Send + 'static) -> Result<SocketAddr> {
     let (said, heard) = mpsc::channel();
     std::thread::spawn(move || {
