@@ -4,14 +4,15 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::net::Shutdown;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, TrySendError};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
-use crate::limits::{ACCEPT_BATCH, DESCRIPTOR_PAUSE, REFUSED_MAX};
+use crate::limits::{ACCEPT_BATCH, ACCEPT_PAUSE, REFUSED_MAX};
 use crate::stop::Shared;
 use crate::worker::WAKE;
 use crate::{Accepted, Limits, Now, Service};
@@ -38,6 +39,8 @@ enum Batch {
     Full,
     /// The process is out of file descriptors.
     NoDescriptor,
+    /// Nobody could be accepted, for want of memory or the like.
+    Failed(io::Error),
 }
 
 impl<S: Service> Acceptor<S> {
@@ -58,14 +61,16 @@ impl<S: Service> Acceptor<S> {
         let mut next_worker = 0;
         // Edge-triggered: a listener stays on this list until an accept finds nobody.
         let mut waiting: Vec<bool> = vec![true; self.listeners.len()];
-        let mut pause = None;
+        let mut pausing = false;
         loop {
-            let busy = waiting.contains(&true);
-            let timeout = match pause {
-                Some(pause) => Some(pause),
-                None if busy => Some(Duration::ZERO),
-                None if !refused.is_empty() => Some(REFUSED_FOR),
-                None => None,
+            let timeout = if pausing {
+                Some(ACCEPT_PAUSE)
+            } else if waiting.contains(&true) {
+                Some(Duration::ZERO)
+            } else if !refused.is_empty() {
+                Some(REFUSED_FOR)
+            } else {
+                None
             };
             if let Err(error) = self.poll.poll(&mut events, timeout)
                 && error.kind() != io::ErrorKind::Interrupted
@@ -77,7 +82,12 @@ impl<S: Service> Acceptor<S> {
                 waiting[event.token().0] = true;
             }
             let stopping = self.shared.drain_until().is_some();
-            pause = None;
+            if stopping {
+                // Somebody may have come just before the stop whom no event has told of yet.
+                waiting.fill(true);
+            }
+            // Said once, not with every try.
+            let silent = std::mem::take(&mut pausing);
             for (index, listener) in self.listeners.iter().enumerate() {
                 if !waiting[index] {
                     continue;
@@ -86,13 +96,23 @@ impl<S: Service> Acceptor<S> {
                     Batch::Empty => waiting[index] = false,
                     Batch::Full => {}
                     Batch::NoDescriptor => {
+                        if !silent {
+                            log::warn!("out of file descriptors: connections wait or are refused");
+                        }
                         self.refuse_with_spare(listener, &mut spare, &mut refused);
-                        pause = Some(DESCRIPTOR_PAUSE);
+                        pausing = true;
+                    }
+                    Batch::Failed(error) => {
+                        if !silent {
+                            log::warn!("no connection can be accepted: {error}");
+                        }
+                        pausing = true;
                     }
                 }
             }
             refused.retain(|(_, until)| *until > Instant::now());
-            if stopping && (pause.is_some() || !waiting.contains(&true)) {
+            let over = self.shared.is_over(Instant::now());
+            if stopping && (over || pausing || !waiting.contains(&true)) {
                 drop(self.workers);
                 for worker in 0..self.limits.workers {
                     self.shared.wake(worker);
@@ -108,9 +128,12 @@ impl<S: Service> Acceptor<S> {
         next_worker: &mut usize,
         refused: &mut VecDeque<(TcpStream, Instant)>,
     ) -> Batch {
+        let mut failed = None;
+        let mut accepted = 0;
         for _ in 0..ACCEPT_BATCH {
             match listener.accept() {
                 Ok((socket, peer)) => {
+                    accepted += 1;
                     if self.shared.admit(self.limits.connections) {
                         let local = socket.local_addr().unwrap_or(peer);
                         self.deal(socket, Accepted { peer, local, worker: 0 }, next_worker);
@@ -126,12 +149,16 @@ impl<S: Service> Acceptor<S> {
                         Some(rustix::io::Errno::AGAIN) => return Batch::Empty,
                         // The connection died while it waited, or the like (accept(2)): the
                         // next one is not worse for it.
-                        _ => {}
+                        _ => failed = Some(error),
                     }
                 }
             }
         }
-        Batch::Full
+        match failed {
+            // It was not the connections' fault.
+            Some(error) if accepted == 0 => Batch::Failed(error),
+            _ => Batch::Full,
+        }
     }
 
     /// Hands a connection to the next worker in turn that has room; waits when none has.
@@ -156,8 +183,12 @@ impl<S: Service> Acceptor<S> {
     /// Tells a connection that there is no room, and keeps it for a moment: closed at once, its
     /// unread request would turn the close into a reset, which can overtake the answer.
     fn refuse(&self, socket: TcpStream, refused: &mut VecDeque<(TcpStream, Instant)>) {
-        let now = Now { instant: Instant::now(), wall: SystemTime::now(), stopping: false };
-        let refusal = self.service.refusal(now);
+        let now = Now::read(self.shared.drain_until().is_some());
+        let refusal = catch_unwind(AssertUnwindSafe(|| self.service.refusal(now)));
+        let refusal = refusal.unwrap_or_else(|_| {
+            log::error!("the service panicked when it refused a connection");
+            Vec::new()
+        });
         let _ = crate::sys::send(&socket, &[io::IoSlice::new(&refusal)], false);
         let _ = socket.shutdown(Shutdown::Write);
         if refused.len() == REFUSED_MAX {
@@ -175,7 +206,6 @@ impl<S: Service> Acceptor<S> {
         refused: &mut VecDeque<(TcpStream, Instant)>,
     ) {
         refused.clear();
-        log::warn!("out of file descriptors: connections are refused until some are free");
         if spare.take().is_some()
             && let Ok((socket, _)) = listener.accept()
         {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use mio::net::TcpStream;
 
-use crate::limits::{FILE_STEP, WARM_BYTES};
+use crate::limits::{FILE_STEP, STEP_COST, WARM_BYTES, later};
 use crate::output::Segment;
 use crate::slots::Ready;
 use crate::sys::{self, Residence};
@@ -103,16 +103,16 @@ impl<S: Session> Connection<S> {
 
     /// One turn: goes on until the connection waits for something or has spent its budget.
     pub(crate) fn turn(&mut self, ready: &mut Ready, lent: &mut Lent<'_>) -> Turn {
-        let borrowed = self.output.is_empty();
-        if borrowed {
+        if self.output.is_empty() {
             std::mem::swap(&mut self.output, lent.output);
         }
         let turn = catch_unwind(AssertUnwindSafe(|| self.run(ready, lent))).unwrap_or_else(|_| {
             self.panicked();
             Turn::Closed
         });
-        if borrowed && self.output.is_empty() {
-            std::mem::swap(&mut self.output, lent.output);
+        if self.output.is_empty() {
+            // Also when it was not borrowed in this turn: nobody idle keeps a buffer.
+            *lent.output = std::mem::take(&mut self.output);
         }
         turn
     }
@@ -128,6 +128,11 @@ impl<S: Session> Connection<S> {
                 Flush::Done => self.owing = None,
                 // What the pool does need not wait for the peer: the output travels along.
                 Flush::Full if self.wait == Wait::Pool => return Turn::Pool,
+                // Too slow: reset, so that the kernel lets go of its bytes too.
+                Flush::Full if self.is_due(lent) => {
+                    self.wait = Wait::Abort;
+                    return Turn::Closed;
+                }
                 Flush::Full => return Turn::Parked,
                 Flush::Spent => return Turn::Again,
                 Flush::Cold => return Turn::Pool,
@@ -136,8 +141,7 @@ impl<S: Session> Connection<S> {
                     return Turn::Closed;
                 }
             }
-            // Even a turn that moves no byte ends.
-            budget = budget.saturating_sub(512);
+            budget = budget.saturating_sub(STEP_COST);
             if budget == 0 {
                 return Turn::Again;
             }
@@ -160,6 +164,9 @@ impl<S: Session> Connection<S> {
                         return Turn::Closed;
                     }
                     Err(_) if self.nudged => self.advance(0, lent),
+                    Err(_) if self.is_due(lent) => {
+                        self.wait = self.session.expire(lent.now, &mut self.output);
+                    }
                     Err(_) => return Turn::Parked,
                 },
             }
@@ -304,10 +311,13 @@ impl<S: Session> Connection<S> {
     ) -> Option<Turn> {
         if self.linger_until.is_none() {
             self.unread = Vec::new();
-            self.linger_until = Some(lent.now.instant + lent.limits.linger);
+            self.linger_until = Some(later(lent.now.instant, lent.limits.linger));
             if self.ended || self.socket.shutdown(Shutdown::Write).is_err() {
                 return Some(Turn::Closed);
             }
+        }
+        if self.is_due(lent) {
+            return Some(Turn::Closed);
         }
         match self.receive(ready, lent) {
             Ok(0) => Some(Turn::Closed),
@@ -332,35 +342,8 @@ impl<S: Session> Connection<S> {
         }
     }
 
-    /// The deadline has passed. What is owed or discarded ends here; a session that waited for
-    /// input says what to do, and the connection has another turn.
-    pub(crate) fn expire(&mut self, ready: &mut Ready, lent: &mut Lent<'_>) -> Turn {
-        if self.owing.is_some() {
-            // The kernel tells of room only when half of what it holds has gone, which takes a slow
-            // but honest reader minutes. Another try finds less room than that.
-            ready.writable = true;
-            let turn = self.turn(ready, lent);
-            if self.owing.is_some() && self.due(lent.limits) <= Some(lent.now.instant) {
-                // Too slow: reset, so that the kernel lets go of its bytes too.
-                self.wait = Wait::Abort;
-                return Turn::Closed;
-            }
-            return turn;
-        }
-        if self.linger_until.is_some() {
-            return Turn::Closed;
-        }
-        let expire = AssertUnwindSafe(|| self.session.expire(lent.now, &mut self.output));
-        match catch_unwind(expire) {
-            Ok(wait) => {
-                self.wait = wait;
-                self.turn(ready, lent)
-            }
-            Err(_) => {
-                self.panicked();
-                Turn::Closed
-            }
-        }
+    fn is_due(&self, lent: &Lent<'_>) -> bool {
+        self.due(lent.limits).is_some_and(|due| due <= lent.now.instant)
     }
 
     /// The server is stopping: the session is asked once more, even if nothing has come.
@@ -382,22 +365,32 @@ impl<S: Session> Connection<S> {
         if catch_unwind(work).is_err() {
             self.panicked();
         }
+        // The time that this took is not the peer's: how it takes what it is owed is judged anew.
+        self.owing = None;
+    }
+
+    /// The drain is over: what has not ended is reset, lest the peer take what it has got for all.
+    pub(crate) fn give_up(&mut self) {
+        if self.linger_until.is_none() {
+            self.wait = Wait::Abort;
+        }
     }
 
     /// The last thing that happens to a connection: the session is told, the socket closed.
-    pub(crate) fn close(mut self, now: Now) {
+    pub(crate) fn close(self, now: Now) {
         if self.wait == Wait::Abort || !self.output.is_empty() {
             // A zero linger time turns the close into a reset (socket(7)).
             let _ =
                 socket2::SockRef::from(&self.socket).set_linger(Some(std::time::Duration::ZERO));
         }
-        if self.panicked {
-            return;
-        }
         let unsent = self.output.len();
-        let closed = AssertUnwindSafe(|| self.session.closed(now, unsent));
-        if catch_unwind(closed).is_err() {
-            self.panicked();
+        let Connection { mut session, accepted, panicked, .. } = self;
+        let told =
+            panicked || catch_unwind(AssertUnwindSafe(|| session.closed(now, unsent))).is_ok();
+        // What the session holds may panic as well when it is dropped.
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(session))).is_ok();
+        if !(told && dropped) {
+            log::error!("a session panicked when its connection from {} closed", accepted.peer);
         }
     }
 
@@ -417,7 +410,7 @@ fn warm(output: &mut Output) {
     let Some(Segment::File { file, next, end, warm }) = output.segments().front_mut() else {
         return;
     };
-    let until = (*next + WARM_BYTES).min(*end);
+    let until = *next + WARM_BYTES.min(*end - *next);
     let mut buffer = vec![0; 64 * 1024];
     let mut at = *next;
     while at < until {

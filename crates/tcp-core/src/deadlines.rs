@@ -7,9 +7,9 @@ use mio::Token;
 
 /// The deadlines of one worker's connections: at most one entry each.
 ///
-/// Entries are lazy. A deadline that moves later - as that of a busy keep-alive connection does with
-/// every request - is left where it is and looked at again when its old time comes, so
-/// that a request costs nothing here. Only one that moves earlier is entered anew.
+/// Entries are lazy. A deadline that moves later - as that of a busy keep-alive connection does
+/// with every request - is left where it is and looked at again when its old time comes, so that
+/// a request costs nothing here. Only one that moves earlier is entered anew.
 #[derive(Default)]
 pub(crate) struct Deadlines {
     entries: BTreeSet<(Instant, Token)>,

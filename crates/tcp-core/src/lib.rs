@@ -1,9 +1,9 @@
 //! A TCP server with a fixed pool of worker threads: accept, read, write, wait, stop.
 //!
-//! One thread accepts connections and deals them to the workers over bounded channels. Each worker
-//! runs a readiness loop of its own over the connections that it alone owns, and runs
-//! a [`Session`], the protocol, on each. Work that may block is done on a second pool: the connection
-//! itself moves there over a channel, and back.
+//! One thread accepts connections and deals them to the workers over bounded channels. Each
+//! worker runs a readiness loop of its own over the connections that it alone owns, and runs a
+//! [`Session`], the protocol, on each. Work that may block is done on a second pool: the
+//! connection itself moves there over a channel, and back.
 //!
 //! ```text
 //!             bounded channels        one readiness loop each
@@ -17,8 +17,8 @@
 //! Out of scope: what the bytes mean. Nothing in this crate looks at a byte that it carries.
 //!
 //! The principal types are [`Server`] (bind and start), [`Service`] (makes a session for each
-//! connection), [`Session`] with [`Input`], [`Output`] and [`Wait`] (the contract with a protocol), and
-//! [`Limits`] (every bound, with its reason).
+//! connection), [`Session`] with [`Input`], [`Output`] and [`Wait`] (the contract with a
+//! protocol), and [`Limits`] (every bound, with its reason).
 //!
 //! # Example: a server that sends back what it is sent
 //! ```

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 /// The bounds within which a server runs. `Limits::default()` fits most; every field is public.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Worker threads, each with its own readiness loop. Default: one per core.
+    /// Worker threads, each with its own readiness loop; at least 1. Default: one per core.
     pub workers: usize,
-    /// Threads for work that may block. Default: four per worker, since they mostly wait for disks.
+    /// Threads for work that may block; at least 1. Default: four per worker, since they mostly
+    /// wait for disks.
     pub pool: usize,
     /// Connections open at once. Full: a further one is told [`Service::refusal`] and closed.
     ///
@@ -17,11 +18,11 @@ pub struct Limits {
     ///
     /// [`Service::refusal`]: crate::Service::refusal
     pub connections: usize,
-    /// Bytes that one connection may keep unconsumed, and that one read takes in at most.
-    /// Full: a session that neither consumes nor closes is closed. Default: 64 KiB.
+    /// Bytes that one connection may keep unconsumed, and that one read takes in at most; at
+    /// least 1. Full: a session that neither consumes nor closes is reset. Default: 64 KiB.
     pub input_bytes: usize,
-    /// Octets that one connection may read and send before the others have their turn.
-    /// Default: 256 KiB, about 50 us of work.
+    /// Octets that one connection may read and send before the others have their turn; at least
+    /// 1 KiB. Default: 256 KiB, about 50 us of work.
     pub turn_bytes: usize,
     /// How fast a peer must take what it is sent.
     pub pace: Pace,
@@ -61,16 +62,20 @@ impl Pace {
     /// When a transfer that began at `start`, moved `octets` so far and the last of them at
     /// `last`, has been too slow, unless more moves before.
     pub fn deadline(&self, start: Instant, last: Instant, octets: u64) -> Instant {
-        let stalled = last + self.stall;
+        let stalled = later(last, self.stall);
         match octets.checked_div(self.rate) {
-            // A year stands for "never": `Instant` has no greatest value to saturate at.
-            Some(seconds) => {
-                let earned = Duration::from_secs(seconds.min(365 * 24 * 3600));
-                stalled.min(start + self.grace + earned)
+            Some(earned) => {
+                stalled.min(later(later(start, self.grace), Duration::from_secs(earned)))
             }
             None => stalled,
         }
     }
+}
+
+/// `start` and `by` after it. A century stands for "never", so that no bound is too great to
+/// be added: `Instant` has no greatest value to saturate at.
+pub(crate) fn later(start: Instant, by: Duration) -> Instant {
+    start + by.min(Duration::from_secs(100 * 365 * 24 * 3600))
 }
 
 /// New connections that wait for a worker to take them in, for each worker. Full: the acceptor
@@ -80,13 +85,16 @@ pub(crate) const ARRIVALS_MAX: usize = 1024;
 /// further one waits in its slot, first come first served. Enough to keep any pool busy, and
 /// bounds what the channels allocate.
 pub(crate) const AWAY_MAX: usize = 512;
+/// Octets of its turn that each step of a connection costs on top of those it moves, so that even
+/// a turn that moves none ends.
+pub(crate) const STEP_COST: usize = 512;
 /// Connections accepted in a row before the acceptor looks at anything else.
 pub(crate) const ACCEPT_BATCH: usize = 256;
 /// Readiness events taken from the kernel at once.
 pub(crate) const EVENTS_MAX: usize = 1024;
-/// How long the acceptor rests when the process is out of file descriptors: long enough not to
-/// spin, short enough that nobody notices once some are free.
-pub(crate) const DESCRIPTOR_PAUSE: Duration = Duration::from_millis(100);
+/// How long the acceptor rests when nobody can be accepted, mostly for want of file descriptors:
+/// long enough not to spin, short enough that nobody notices once some are free.
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The kernel's queue of connections not yet accepted; it takes the smaller of this
 /// and `net.core.somaxconn` (4,096 by default since Linux 5.4).
 pub(crate) const BACKLOG: i32 = 4096;
@@ -140,6 +148,8 @@ mod tests {
         assert_eq!(pace.deadline(start, at(10), u64::MAX), at(40));
         let no_rate = Pace { rate: 0, ..pace };
         assert_eq!(no_rate.deadline(start, at(10), 0), at(40));
+        let endless = Pace { stall: Duration::MAX, rate: 1, grace: Duration::MAX };
+        assert!(endless.deadline(start, start, u64::MAX) > at(1_000_000_000));
     }
 
     #[test]

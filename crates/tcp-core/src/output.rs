@@ -8,8 +8,8 @@ use std::sync::Arc;
 /// Bytes to send, in order. Grows at the end by what a session adds, shrinks at the front as
 /// the kernel takes it. Files are never read into memory: see [`Output::file`].
 ///
-/// The queue has no bound of its own: a session that answers [`Wait::Drain`](crate::Wait::Drain) after
-/// a bounded amount keeps it bounded.
+/// The queue has no bound of its own: a session that answers [`Wait::Drain`](crate::Wait::Drain)
+/// after a bounded amount keeps it bounded.
 #[derive(Debug, Default)]
 pub struct Output {
     segments: VecDeque<Segment>,

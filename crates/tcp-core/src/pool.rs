@@ -3,13 +3,14 @@
 use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, SendError, Sender};
 use mio::Token;
 
-use crate::Session;
 use crate::connection::Connection;
 use crate::stop::Shared;
+use crate::{Now, Session};
 
 /// A connection on its way to the pool, with the way back.
 pub(crate) struct Job<S> {
@@ -42,11 +43,19 @@ pub(crate) fn start<S: Session>(
         let shared = Arc::clone(shared);
         thread::Builder::new().name(format!("pool-{index}")).spawn(move || {
             for Job { mut connection, token, home } in jobs {
-                connection.block();
+                if shared.is_over(Instant::now()) {
+                    connection.give_up();
+                } else {
+                    connection.block();
+                }
                 // Never full: a worker has at most AWAY_MAX connections away. Gone only
-                // after the drain, when the connection may end here.
-                if home.returns.send((token, connection)).is_ok() {
-                    shared.wake(home.worker);
+                // after the drain: then the connection ends here.
+                match home.returns.send((token, connection)) {
+                    Ok(()) => shared.wake(home.worker),
+                    Err(SendError((_, mut connection))) => {
+                        connection.give_up();
+                        connection.close(Now::read(true));
+                    }
                 }
             }
         })?;

@@ -11,7 +11,7 @@ use mio::{Poll, Waker};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::acceptor::Acceptor;
-use crate::limits::{ARRIVALS_MAX, AWAY_MAX, BACKLOG};
+use crate::limits::{ARRIVALS_MAX, AWAY_MAX, BACKLOG, STEP_COST};
 use crate::pool::{self, Home};
 use crate::stop::Shared;
 use crate::worker::{WAKE, Worker};
@@ -73,6 +73,9 @@ impl Server {
         let mut limits = self.limits;
         limits.workers = limits.workers.max(1);
         limits.pool = limits.pool.max(1);
+        limits.input_bytes = limits.input_bytes.max(1);
+        // One step's cost for the step, one for what it moves.
+        limits.turn_bytes = limits.turn_bytes.max(2 * STEP_COST);
         let service = Arc::new(service);
         let polls: Vec<Poll> =
             (0..=limits.workers).map(|_| Poll::new()).collect::<io::Result<_>>()?;
@@ -86,7 +89,10 @@ impl Server {
             threads: Vec::new(),
         };
         let limits = Arc::new(limits);
-        running.spawn_all(polls, self.listeners, service, limits, shared)
+        running
+            .spawn_all(polls, self.listeners, service, limits, Arc::clone(&shared))
+            // Half a server is none: the threads that have begun end again.
+            .inspect_err(|_| shared.stop(std::time::Duration::ZERO))
     }
 }
 

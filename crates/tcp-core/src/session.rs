@@ -7,9 +7,10 @@ use crate::{Input, Output};
 
 /// One connection's protocol: a state machine that is handed bytes and hands back bytes.
 ///
-/// A session does no socket I/O, starts no thread and reads no clock. It is called on its worker's
-/// thread (`advance`, `expire`, `closed`) and must not block there; what may block goes into `block`.
-/// A session that panics costs its own connection and nothing else.
+/// A session does no socket I/O, starts no thread and reads no clock. It is called on its
+/// worker's thread (`advance`, `expire`, `closed`) and must not block there; what may block goes
+/// into `block`, which a pool thread calls. `closed` comes from there too if the drain ends while
+/// it is away. A session that panics costs its own connection and nothing else.
 pub trait Session: Send + 'static {
     /// Takes what it can from `input`, puts what it owes into `output`, says what it waits for.
     ///
@@ -21,14 +22,14 @@ pub trait Session: Send + 'static {
     /// Does work that may block; called on a pool thread after [`Wait::Pool`].
     fn block(&mut self) {}
 
-    /// The deadline of the last [`Wait::Read`] has passed.
+    /// The deadline of the last [`Wait::Read`] has passed, and all input there is has been shown.
     fn expire(&mut self, now: Now, output: &mut Output) -> Wait {
         let _ = (now, output);
         Wait::Close
     }
 
     /// The connection has ended, for whatever reason; `unsent` octets of its output were never
-    /// handed to the kernel. Not called after a panic.
+    /// handed to the kernel. Called once, but not after a panic.
     fn closed(&mut self, now: Now, unsent: u64) {
         let _ = (now, unsent);
     }
@@ -49,10 +50,10 @@ pub enum Wait {
     Pool,
     /// Nothing: close once the output is sent. For a peer that is known to send nothing more.
     Close,
-    /// Nothing: once the output is sent, close the sending side, and read and discard what
-    /// comes until the peer closes too or [`Limits::linger`](crate::Limits::linger) is over. Closing
-    /// while the peer still sends would reset the connection, and the reset can overtake
-    /// the last output (RFC 9112 §9.6 describes it for HTTP).
+    /// Nothing: once the output is sent, close the sending side, and read and discard what comes
+    /// until the peer closes too or [`Limits::linger`](crate::Limits::linger) is over. Closing
+    /// while the peer still sends would reset the connection, and the reset can overtake the last
+    /// output.
     Linger,
     /// Nothing: drop the output and reset the connection, so that the peer cannot take what it
     /// has got for all there was.
@@ -70,6 +71,13 @@ pub struct Now {
     pub stopping: bool,
 }
 
+impl Now {
+    /// The time as the clocks show it.
+    pub(crate) fn read(stopping: bool) -> Now {
+        Now { instant: Instant::now(), wall: SystemTime::now(), stopping }
+    }
+}
+
 /// What is known of a connection when it is accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct Accepted {
@@ -77,7 +85,8 @@ pub struct Accepted {
     pub peer: SocketAddr,
     /// The address the peer connected to.
     pub local: SocketAddr,
-    /// Index of the worker that owns the connection, from 0 up to [`Limits::workers`](crate::Limits).
+    /// Index of the worker that owns the connection, from 0 up to
+    /// [`Limits::workers`](crate::Limits).
     pub worker: usize,
 }
 

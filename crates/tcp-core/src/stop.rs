@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use mio::Waker;
 
+use crate::limits::later;
+
 /// What the threads of one server share.
 pub(crate) struct Shared {
     /// Set once, when the stop begins: when whoever is left is reset.
@@ -23,7 +25,7 @@ impl Shared {
 
     /// Begins the stop; a second call changes nothing.
     pub(crate) fn stop(&self, drain: Duration) {
-        let _ = self.drain_until.set(Instant::now() + drain);
+        let _ = self.drain_until.set(later(Instant::now(), drain));
         for index in 0..self.wakers.len() {
             self.wake(index);
         }
@@ -32,6 +34,11 @@ impl Shared {
     /// When the drain ends, once the stop has begun.
     pub(crate) fn drain_until(&self) -> Option<Instant> {
         self.drain_until.get().copied()
+    }
+
+    /// Whether a stop has begun and its drain is over at `now`.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.drain_until().is_some_and(|until| until <= now)
     }
 
     /// Wakes the thread with this index: the workers in order, then the acceptor.

@@ -29,7 +29,8 @@ pub(crate) fn send(socket: impl AsFd, parts: &[IoSlice<'_>], more: bool) -> io::
 }
 
 /// Hands up to `count` octets of a file, from `offset`, to the kernel without a copy.
-/// `Ok(0)` says that the file ends there.
+/// `Ok(0)` says that the file ends there. Unlike [`send`] it raises SIGPIPE when the peer is gone,
+/// which Rust's runtime ignores unless a program asks for it.
 pub(crate) fn send_file(
     socket: impl AsFd,
     file: &File,

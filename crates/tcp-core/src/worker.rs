@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use mio::event::Event;
@@ -74,11 +75,7 @@ impl<S: Service> Worker<S> {
                 log::error!("worker {} cannot wait for events: {error}", self.index);
                 return;
             }
-            let mut now = Now {
-                instant: Instant::now(),
-                wall: SystemTime::now(),
-                stopping: self.shared.drain_until().is_some(),
-            };
+            let mut now = Now::read(self.shared.drain_until().is_some());
             if now.stopping && !ledger.stopping {
                 ledger.begin_stop();
             }
@@ -90,7 +87,7 @@ impl<S: Service> Worker<S> {
                     ledger.note(event);
                 }
             }
-            self.expire(&mut ledger, now);
+            ledger.expire(now.instant);
             // Only those that are in line now: who has more to do waits for the next round,
             // behind what the kernel has to tell by then.
             for _ in 0..ledger.run.len() {
@@ -141,7 +138,13 @@ impl<S: Service> Worker<S> {
             self.shared.leave();
             return;
         }
-        let session = self.service.open(&accepted);
+        let open = AssertUnwindSafe(|| self.service.open(&accepted));
+        let Ok(session) = catch_unwind(open) else {
+            log::error!("no session for the connection from {}: a panic", accepted.peer);
+            ledger.slots.release(token);
+            self.shared.leave();
+            return;
+        };
         let slot = ledger.slots.get(token).expect("reserved just now");
         slot.connection = Some(Box::new(Connection::new(socket, accepted, session, now)));
         slot.queued = true;
@@ -219,41 +222,24 @@ impl<S: Service> Worker<S> {
         assert!(self.jobs.try_send(job).is_ok(), "the pool's channel has room for all");
     }
 
-    /// Deals with every deadline that has passed.
-    fn expire(&self, ledger: &mut Ledger<S>, now: Now) {
-        while let Some(token) = ledger.deadlines.pop_due(now.instant) {
-            let Ledger { slots, deadlines, scratch, output, .. } = ledger;
-            let Some(slot) = slots.get(token) else { continue };
-            slot.scheduled = None;
-            // Away, or about to have its turn anyway: looked at again when it is parked.
-            if slot.queued {
-                continue;
-            }
-            let Some(connection) = &mut slot.connection else { continue };
-            match connection.due(&self.limits) {
-                None => {}
-                Some(due) if due > now.instant => {
-                    deadlines.schedule(token, &mut slot.scheduled, due);
-                }
-                Some(_) => {
-                    let mut lent = Lent { limits: &self.limits, now, scratch, output };
-                    let turn = connection.expire(&mut slot.ready, &mut lent);
-                    self.settle(ledger, token, turn, now);
-                }
-            }
-        }
-    }
-
     /// Whether a stop has nothing left to wait for.
     fn is_drained(&self, ledger: &Ledger<S>, now: Now) -> bool {
-        let over = self.shared.drain_until().is_some_and(|until| until <= now.instant);
-        over || (ledger.no_arrivals && ledger.slots.len() == 0)
+        self.shared.is_over(now.instant) || (ledger.no_arrivals && ledger.slots.len() == 0)
     }
 
     /// The drain is over: whoever is left is reset. Connections on the pool end there.
     fn abandon(&self, mut ledger: Ledger<S>, now: Now) {
         for token in ledger.slots.tokens() {
+            if let Some(slot) = ledger.slots.get(token)
+                && let Some(connection) = &mut slot.connection
+            {
+                connection.give_up();
+            }
             self.settle(&mut ledger, token, Turn::Closed, now);
+        }
+        while let Ok((_, mut connection)) = self.returns.try_recv() {
+            connection.give_up();
+            connection.close(now);
         }
     }
 }
@@ -269,6 +255,23 @@ impl<S: Service> Ledger<S> {
         if !slot.queued && slot.connection.is_some() {
             slot.queued = true;
             self.run.push_back(event.token());
+        }
+    }
+
+    /// Puts every connection in line whose deadline has passed. The turn finds out what was due,
+    /// and whether it still is: deadlines are lazy, and input that has come goes first.
+    fn expire(&mut self, now: Instant) {
+        while let Some(token) = self.deadlines.pop_due(now) {
+            let Some(slot) = self.slots.get(token) else { continue };
+            // Looked at again when the connection is parked, here or back from the pool.
+            slot.scheduled = None;
+            // The kernel tells of room only when half of what it holds has gone, which takes a slow
+            // but honest reader minutes. Another try finds less room than that.
+            slot.ready.writable = true;
+            if !slot.queued && slot.connection.is_some() {
+                slot.queued = true;
+                self.run.push_back(token);
+            }
         }
     }
 

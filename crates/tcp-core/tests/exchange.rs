@@ -195,8 +195,7 @@ fn connections_are_dealt_to_the_workers_in_turn() {
             Wait::Close
         })
     });
-    let order: Vec<u8> =
-        (0..6).map(|_| read_exactly(&mut server.connect(), 1)[0]).collect();
+    let order: Vec<u8> = (0..6).map(|_| read_exactly(&mut server.connect(), 1)[0]).collect();
     assert_eq!(order, b"012012");
 }
 
@@ -239,4 +238,24 @@ fn an_endless_answer_does_not_hold_up_others_on_the_same_worker() {
     }
     enough.store(true, Ordering::Relaxed);
     assert!(greedy.join().unwrap() > 0);
+}
+
+#[test]
+fn many_connections_at_once_get_each_their_own() {
+    let server = serve(Limits { workers: 2, ..limits() }, |_: &Accepted| script(echo));
+    thread::scope(|scope| {
+        for number in 0..8 {
+            let server = &server;
+            scope.spawn(move || {
+                for round in 0..20 {
+                    let mut client = server.connect();
+                    let message = pattern(1 + number * 3000 + round * 511);
+                    for _ in 0..5 {
+                        client.write_all(&message).unwrap();
+                        assert!(read_exactly(&mut client, message.len()) == message);
+                    }
+                }
+            });
+        }
+    });
 }

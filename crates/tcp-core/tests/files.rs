@@ -7,8 +7,8 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use support::{limits, pattern, read_all, read_exactly, read_until_reset, script, serve};
 use support::{LONG, Serving};
+use support::{limits, pattern, read_all, read_exactly, read_until_reset, script, serve};
 use tcp_core::{Accepted, Input, Limits, Now, Output, Pace, Wait};
 
 const MIB: usize = 1024 * 1024;
@@ -102,16 +102,16 @@ fn a_hole_in_a_file_is_sent_as_zeros() {
 
 #[test]
 fn a_file_that_is_cut_short_while_it_is_sent_resets_the_connection() {
-    let file = file_of(&pattern(32 * MIB));
+    let file = file_of(&pattern(16 * MIB));
     let sent = Arc::clone(&file);
     let server = answering(limits(), move |output| {
-        output.file(Arc::clone(&sent), 0..32 * MIB as u64);
+        output.file(Arc::clone(&sent), 0..16 * MIB as u64);
         output.tail().extend_from_slice(b"not these instead");
     });
     let mut client = server.connect_narrow();
     read_exactly(&mut client, 1000);
-    file.set_len(16 * MIB as u64).unwrap();
-    assert!(read_until_reset(&mut client) <= 16 * MIB);
+    file.set_len(8 * MIB as u64).unwrap();
+    assert!(read_until_reset(&mut client) <= 8 * MIB);
     // Not only while it is sent: what was never there is not made up either.
     assert_eq!(read_until_reset(&mut server.connect()).min(1), 1);
 }
@@ -185,15 +185,16 @@ fn many_small_parts_arrive_in_order() {
 
 #[test]
 fn a_peer_that_takes_nothing_of_a_file_is_cut() {
-    let file = file_of(&pattern(32 * MIB));
+    let file = file_of(&pattern(16 * MIB));
     let pace = Pace { stall: LONG / 100, ..Pace::default() };
     let server = answering(Limits { pace, ..limits() }, move |output| {
-        output.file(Arc::clone(&file), 0..32 * MIB as u64);
+        output.file(Arc::clone(&file), 0..16 * MIB as u64);
     });
     let client = server.connect_narrow();
     support::eventually("the server has given up", || {
-        client.take_error().expect("a socket").is_some_and(|error| {
-            error.kind() == std::io::ErrorKind::ConnectionReset
-        })
+        client
+            .take_error()
+            .expect("a socket")
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
     });
 }

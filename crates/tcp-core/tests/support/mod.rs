@@ -11,20 +11,20 @@ use socket2::{Domain, Socket, Type};
 use tcp_core::{Input, Limits, Now, Output, Running, Server, Service, Session, Stopper, Wait};
 
 /// Longer than anything takes on a busy machine: who waits this long has found a bug.
-pub const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(30);
 
 /// One worker, so that every connection shares it; a short drain, so that a failure ends soon.
-pub fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits { workers: 1, pool: 2, drain: Duration::from_secs(3), ..Limits::default() }
 }
 
 /// More input, with a deadline that no test reaches.
-pub fn read(now: Now) -> Wait {
+pub(crate) fn read(now: Now) -> Wait {
     Wait::Read { deadline: now.instant + 2 * LONG }
 }
 
 /// Sends back what comes, until the peer or the server has had enough.
-pub fn echo(now: Now, input: &mut Input<'_>, output: &mut Output) -> Wait {
+pub(crate) fn echo(now: Now, input: &mut Input<'_>, output: &mut Output) -> Wait {
     output.tail().extend_from_slice(input.bytes());
     input.consume(input.bytes().len());
     if input.is_end() || now.stopping { Wait::Close } else { read(now) }
@@ -34,14 +34,14 @@ type Advance = dyn FnMut(Now, &mut Input<'_>, &mut Output) -> Wait + Send;
 type Expire = dyn FnMut(Now, &mut Output) -> Wait + Send;
 
 /// A session made of closures; each one but `advance` may be left out.
-pub struct Script {
+pub(crate) struct Script {
     advance: Box<Advance>,
     block: Box<dyn FnMut() + Send>,
     expire: Box<Expire>,
     closed: Box<dyn FnMut(u64) + Send>,
 }
 
-pub fn script(
+pub(crate) fn script(
     advance: impl FnMut(Now, &mut Input<'_>, &mut Output) -> Wait + Send + 'static,
 ) -> Script {
     Script {
@@ -53,18 +53,18 @@ pub fn script(
 }
 
 impl Script {
-    pub fn on_block(self, block: impl FnMut() + Send + 'static) -> Script {
+    pub(crate) fn on_block(self, block: impl FnMut() + Send + 'static) -> Script {
         Script { block: Box::new(block), ..self }
     }
 
-    pub fn on_expire(
+    pub(crate) fn on_expire(
         self,
         expire: impl FnMut(Now, &mut Output) -> Wait + Send + 'static,
     ) -> Script {
         Script { expire: Box::new(expire), ..self }
     }
 
-    pub fn on_closed(self, closed: impl FnMut(u64) + Send + 'static) -> Script {
+    pub(crate) fn on_closed(self, closed: impl FnMut(u64) + Send + 'static) -> Script {
         Script { closed: Box::new(closed), ..self }
     }
 }
@@ -88,42 +88,42 @@ impl Session for Script {
 }
 
 /// A running server that is stopped and joined when the test is over.
-pub struct Serving {
-    pub address: SocketAddr,
+pub(crate) struct Serving {
+    pub(crate) address: SocketAddr,
     running: Option<Running>,
 }
 
-pub fn serve<S: Service>(limits: Limits, service: S) -> Serving {
+pub(crate) fn serve<S: Service>(limits: Limits, service: S) -> Serving {
     start(bind(limits), service)
 }
 
-pub fn bind(limits: Limits) -> Server {
+pub(crate) fn bind(limits: Limits) -> Server {
     Server::bind(([127, 0, 0, 1], 0).into(), limits).expect("a free port")
 }
 
-pub fn start<S: Service>(server: Server, service: S) -> Serving {
+pub(crate) fn start<S: Service>(server: Server, service: S) -> Serving {
     let address = server.addresses()[0];
     Serving { address, running: Some(server.start(service).expect("threads")) }
 }
 
 impl Serving {
-    pub fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         connect(self.address)
     }
 
     /// A client whose kernel takes in little that the client does not read.
-    pub fn connect_narrow(&self) -> TcpStream {
+    pub(crate) fn connect_narrow(&self) -> TcpStream {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.set_recv_buffer_size(16 * 1024).expect("a small buffer");
         socket.connect(&self.address.into()).expect("the server listens");
         patient(socket.into())
     }
 
-    pub fn stopper(&self) -> Stopper {
+    pub(crate) fn stopper(&self) -> Stopper {
         self.running.as_ref().expect("still running").stopper()
     }
 
-    pub fn join(&mut self) {
+    pub(crate) fn join(&mut self) {
         if let Some(running) = self.running.take() {
             running.join();
         }
@@ -139,7 +139,7 @@ impl Drop for Serving {
     }
 }
 
-pub fn connect(address: SocketAddr) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     patient(TcpStream::connect(address).expect("the server listens"))
 }
 
@@ -151,21 +151,21 @@ fn patient(client: TcpStream) -> TcpStream {
 }
 
 /// Reads `count` bytes; fewer are a failure.
-pub fn read_exactly(client: &mut TcpStream, count: usize) -> Vec<u8> {
+pub(crate) fn read_exactly(client: &mut TcpStream, count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
     client.read_exact(&mut bytes).expect("as many bytes as were owed");
     bytes
 }
 
 /// Reads up to the server's regular close; a reset is a failure.
-pub fn read_all(client: &mut TcpStream) -> Vec<u8> {
+pub(crate) fn read_all(client: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     client.read_to_end(&mut bytes).expect("a regular close");
     bytes
 }
 
 /// Reads up to the reset, which must come; says how many bytes came before.
-pub fn read_until_reset(client: &mut TcpStream) -> usize {
+pub(crate) fn read_until_reset(client: &mut TcpStream) -> usize {
     let mut buffer = vec![0; 64 * 1024];
     let mut count = 0;
     loop {
@@ -179,12 +179,12 @@ pub fn read_until_reset(client: &mut TcpStream) -> usize {
 }
 
 /// Bytes that do not repeat within any power of two.
-pub fn pattern(len: usize) -> Vec<u8> {
+pub(crate) fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at % 251) as u8 ^ (at / 251 % 241) as u8).collect()
 }
 
 /// Waits for something that happens on another thread.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
         assert!(start.elapsed() < LONG, "never: {what}");
@@ -192,9 +192,12 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// The address space of a thread's stack in [`alone`].
+pub(crate) const STACK_BYTES: usize = 64 * 1024 * 1024;
+
 /// Runs `body` in a process of its own, for what belongs to the whole process (descriptors,
 /// memory, threads): the test of this `name` starts itself again.
-pub fn alone(name: &str, body: impl FnOnce()) {
+pub(crate) fn alone(name: &str, body: impl FnOnce()) {
     const VARIABLE: &str = "TCP_CORE_TEST_ALONE";
     if std::env::var(VARIABLE).is_ok_and(|value| value == name) {
         return body();
@@ -202,6 +205,9 @@ pub fn alone(name: &str, body: impl FnOnce()) {
     let output = Command::new(std::env::current_exe().expect("this test's program"))
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
         .env(VARIABLE, name)
+        // What memory a thread takes is known then.
+        .env("RUST_MIN_STACK", STACK_BYTES.to_string())
+        .env("MALLOC_ARENA_MAX", "1")
         .output()
         .expect("a child process");
     let said = String::from_utf8_lossy(&output.stdout);
@@ -211,13 +217,13 @@ pub fn alone(name: &str, body: impl FnOnce()) {
 }
 
 /// How many entries a directory of /proc has.
-pub fn entries(directory: &str) -> usize {
+pub(crate) fn entries(directory: &str) -> usize {
     std::fs::read_dir(directory).expect("a directory of /proc").count()
 }
 
 /// Allows as many descriptors as the system permits: some tests hold two for each of many
 /// connections.
-pub fn many_descriptors() {
+pub(crate) fn many_descriptors() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
