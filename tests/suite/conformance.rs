@@ -48,6 +48,7 @@ case_files! {
     limits_set
     media_types
     methods
+    multirange
     names
     no_listing
     options

@@ -1,15 +1,17 @@
 //! GET and HEAD: from a path to a response, read downwards. The content of HEAD is left out by
 //! the session, so that there is one way for both (RFC 9110 §9.3.2).
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http_proto::precondition::{self, Verdict};
 use http_proto::range::{self, RangeRequest};
 use http_proto::server::{Body, Request, Response};
-use http_proto::{Method, Status, Validators};
+use http_proto::{Byteranges, Method, Status, Validators};
 
 use crate::files::{Files, Reach, Stop};
 use crate::path::RelPath;
@@ -98,16 +100,29 @@ impl Files {
                 Verdict::NotModified => return Ok(not_modified(request, &facts)),
                 Verdict::Failed => return Ok(precondition_failed()),
             }
+            let media_type = mime::media_type(path.file_name().unwrap_or_default());
             let part = match range(request, &known, facts.len) {
                 RangeRequest::Unsatisfiable => return Ok(unsatisfiable(facts.len)),
+                RangeRequest::Many(parts) => {
+                    return Ok(multipart(request, opened, media_type, &parts));
+                }
                 RangeRequest::Single(part) => Some(part),
-                // Several ranges may be answered with the whole (§14.2).
-                RangeRequest::Whole | RangeRequest::Many(_) => None,
+                RangeRequest::Whole => None,
             };
             match content(opened, part.as_ref().unwrap_or(&(0..facts.len)), reach)? {
                 Content::Ready(body) => {
-                    let name = path.file_name().unwrap_or_default();
-                    return Ok(found(request, name, &facts, part).body(body));
+                    let status = match part {
+                        Some(_) => Status::PARTIAL_CONTENT,
+                        None => Status::OK,
+                    };
+                    let found = described(Response::new(status), request, media_type, &facts);
+                    let found = match part {
+                        Some(part) => {
+                            found.field("Content-Range", range::content_range(&part, facts.len))
+                        }
+                        None => found,
+                    };
+                    return Ok(found.body(body));
                 }
                 Content::Changed(again) => opened = again,
             }
@@ -169,25 +184,69 @@ fn range(request: &Request<'_>, known: &Validators, length: u64) -> RangeRequest
     }
 }
 
-/// 200 or 206 without its content.
-fn found(request: &Request<'_>, name: &[u8], facts: &Facts, part: Option<Range<u64>>) -> Response {
-    let status = if part.is_some() { Status::PARTIAL_CONTENT } else { Status::OK };
-    let mut response = Response::new(status);
+/// Several ranges as one content: each part from where it lies in the file (RFC 9110 §15.3.7.2).
+fn multipart(
+    request: &Request<'_>,
+    opened: Opened,
+    media_type: &str,
+    parts: &[Range<u64>],
+) -> Response {
+    let facts = opened.facts;
+    let file = Arc::new(opened.file);
+    let plan = Byteranges::plan(parts, facts.len, media_type, &boundary());
+    let mut body = Vec::with_capacity(2 * plan.parts.len() + 1);
+    for part in plan.parts {
+        body.push(Body::Bytes(part.head));
+        body.push(Body::File(Arc::clone(&file), part.range));
+    }
+    body.push(Body::Bytes(plan.end));
+    let response = Response::new(Status::PARTIAL_CONTENT).field("Content-Type", plan.content_type);
+    validated(response, request, &facts, is_resumed(request)).body(Body::Parts(body))
+}
+
+/// A delimiter that nobody can foresee, and so put into a file: keyed hashes of a count, with keys
+/// that the operating system has given.
+fn boundary() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let hash = || RandomState::new().hash_one(count);
+    format!("{:016x}{:016x}", hash(), hash())
+}
+
+/// A 200 or 206 with all that is told of a file and of its one range. Without its content.
+fn described(
+    response: Response,
+    request: &Request<'_>,
+    media_type: &'static str,
+    facts: &Facts,
+) -> Response {
+    let partial = response.status() == Status::PARTIAL_CONTENT;
     // RFC 9110 §15.3.7: whoever sends If-Range has the other fields already.
-    if part.is_none() || request.head.fields.first("if-range").is_none() {
+    let resumed = partial && is_resumed(request);
+    let response = if resumed { response } else { response.field("Content-Type", media_type) };
+    validated(response, request, facts, resumed)
+}
+
+/// The validators of a file, its date only for those who do not know it, and what can be asked
+/// next.
+fn validated(
+    mut response: Response,
+    request: &Request<'_>,
+    facts: &Facts,
+    resumed: bool,
+) -> Response {
+    if !resumed {
         let modified = validators::last_modified(facts, request.now);
-        response = response
-            .field("Content-Type", mime::media_type(name))
-            .field("Last-Modified", modified.imf_fixdate());
+        response = response.field("Last-Modified", modified.imf_fixdate());
     }
     if let Some(etag) = validators::told_tag(facts, request.now) {
         response = response.field("ETag", etag.as_bytes());
     }
-    response = response.field("Accept-Ranges", "bytes");
-    match part {
-        Some(part) => response.field("Content-Range", range::content_range(&part, facts.len)),
-        None => response,
-    }
+    response.field("Accept-Ranges", "bytes")
+}
+
+fn is_resumed(request: &Request<'_>) -> bool {
+    request.head.fields.first("if-range").is_some()
 }
 
 /// 304 with what RFC 9110 §15.4.5 asks for: of what a 200 would say, the ETag.

@@ -221,7 +221,12 @@ pub(crate) fn full(response: &Response) -> String {
         _ => "",
     };
     let content = content(response);
-    format!("{status}\n{fields}\n{kind}{content}").replace(&changed_in_hex(), "CHANGED")
+    let text = format!("{status}\n{fields}\n{kind}{content}").replace(&changed_in_hex(), "CHANGED");
+    // A boundary is never the same twice.
+    match text.split_once("boundary=").and_then(|(_, rest)| rest.get(..32)) {
+        Some(boundary) => text.replace(boundary, "BOUNDARY"),
+        None => text,
+    }
 }
 
 pub(crate) fn field(response: &Response, name: &str) -> Option<String> {
@@ -246,7 +251,11 @@ pub(crate) fn content(response: &Response) -> String {
 }
 
 pub(crate) fn octets(response: &Response) -> Vec<u8> {
-    match response.content() {
+    read(response.content())
+}
+
+fn read(body: &Body) -> Vec<u8> {
+    match body {
         Body::Empty => Vec::new(),
         Body::Bytes(bytes) => bytes.clone(),
         Body::Shared(bytes) => bytes.to_vec(),
@@ -255,6 +264,7 @@ pub(crate) fn octets(response: &Response) -> Vec<u8> {
             file.read_exact_at(&mut bytes, range.start).unwrap();
             bytes
         }
+        Body::Parts(parts) => parts.iter().flat_map(read).collect(),
     }
 }
 

@@ -3,7 +3,7 @@
 use tcp_core::{Now, Output, Wait};
 
 use super::session::{Asked, HttpSession, State, Then, Turn, has_gathered};
-use super::{Body, Exchange, Handler, Response};
+use super::{Exchange, Handler, Response};
 use crate::assembly::{Persistence, ResponseHead};
 use crate::{HttpDate, Method, Reject, RequestHead, Status};
 
@@ -37,7 +37,7 @@ impl<H: Handler> HttpSession<H> {
         let Response { status, reason, .. } = response;
         // HEAD is GET without the content (RFC 9110 §9.3.2).
         let silent = head.method == Method::Head;
-        let is_file = matches!(response.body, Body::File(..));
+        let is_file = response.body.has_file();
         let length = self.write(response, persistence, silent, now, turn.output);
         if length > 0 && (is_file || length > SHORT_BYTES_MAX) {
             let asked = Asked::new(head.octets(), begun);
@@ -130,12 +130,7 @@ impl<H: Handler> HttpSession<H> {
         if silent || bodiless {
             return 0;
         }
-        match body {
-            Body::Empty => {}
-            Body::Bytes(bytes) => output.tail().extend_from_slice(&bytes),
-            Body::Shared(bytes) => output.share(bytes),
-            Body::File(file, range) => output.file(file, range),
-        }
+        body.put(output);
         length
     }
 

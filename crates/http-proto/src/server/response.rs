@@ -4,6 +4,8 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
+use tcp_core::Output;
+
 use crate::{FieldBlock, Status};
 
 /// What a handler answers. The session adds `Date`, `Server`, `Content-Length` and `Connection`,
@@ -28,6 +30,8 @@ pub enum Body {
     Shared(Arc<[u8]>),
     /// A range of an open file, sent without passing through this process.
     File(Arc<File>, Range<u64>),
+    /// Several of these, one after the other.
+    Parts(Vec<Body>),
 }
 
 impl Body {
@@ -38,6 +42,27 @@ impl Body {
             Body::Bytes(bytes) => bytes.len() as u64,
             Body::Shared(bytes) => bytes.len() as u64,
             Body::File(_, range) => range.end.saturating_sub(range.start),
+            Body::Parts(parts) => parts.iter().map(Body::len).sum(),
+        }
+    }
+
+    /// Whether some of it lies in a file, so that sending it takes its time.
+    pub(crate) fn has_file(&self) -> bool {
+        match self {
+            Body::Empty | Body::Bytes(_) | Body::Shared(_) => false,
+            Body::File(..) => true,
+            Body::Parts(parts) => parts.iter().any(Body::has_file),
+        }
+    }
+
+    /// Hands it over for sending.
+    pub(crate) fn put(self, output: &mut Output) {
+        match self {
+            Body::Empty => {}
+            Body::Bytes(bytes) => output.tail().extend_from_slice(&bytes),
+            Body::Shared(bytes) => output.share(bytes),
+            Body::File(file, range) => output.file(file, range),
+            Body::Parts(parts) => parts.into_iter().for_each(|part| part.put(output)),
         }
     }
 
