@@ -32,11 +32,14 @@ pub struct Options {
     pub listing: bool,
     /// Names that start with a dot are served and listed. Default: no.
     pub hidden: bool,
+    /// A text `page.html` with a `page.html.br`, `.zst` or `.gz` beside it, not older than itself,
+    /// is sent as that to clients that accept it. Default: yes.
+    pub precompressed: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { writable: false, listing: true, hidden: false }
+        Options { writable: false, listing: true, hidden: false, precompressed: true }
     }
 }
 

@@ -11,13 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http_proto::precondition::{self, Verdict};
 use http_proto::range::{self, RangeRequest};
 use http_proto::server::{Body, Request, Response};
-use http_proto::{Byteranges, Method, Status, Validators};
+use http_proto::{Byteranges, Coding, Method, Status, Validators};
 
 use crate::files::{Files, Reach, Stop};
 use crate::path::RelPath;
 use crate::refusal::Refusal;
+use crate::representation::Representation;
 use crate::root::{Facts, Kind, Opened};
-use crate::{listing, mime, root, validators};
+use crate::{listing, root, validators};
 
 /// What is served for a directory, if it is there.
 const INDEX: &[u8] = b"index.html";
@@ -88,23 +89,26 @@ impl Files {
         &self,
         request: &Request<'_>,
         path: &RelPath,
-        mut opened: Opened,
+        opened: Opened,
         reach: Reach,
     ) -> Result<Response, Stop> {
+        let (mut opened, form) = self.represent(request, path, opened, reach)?;
         for _ in 0..READS_MAX {
             let head = request.head;
             let facts = opened.facts;
-            let known = validators::validators(&facts);
+            let known = form.validators(&facts);
             match precondition::evaluate(head.method, &head.fields, Some(&known), request.now) {
                 Verdict::Proceed => {}
-                Verdict::NotModified => return Ok(not_modified(request, &facts)),
+                Verdict::NotModified => {
+                    let response = Response::new(Status::NOT_MODIFIED);
+                    return Ok(form.identify(response, request, &facts));
+                }
                 Verdict::Failed => return Ok(precondition_failed()),
             }
-            let media_type = mime::media_type(path.file_name().unwrap_or_default());
             let part = match range(request, &known, facts.len) {
                 RangeRequest::Unsatisfiable => return Ok(unsatisfiable(facts.len)),
                 RangeRequest::Many(parts) => {
-                    return Ok(multipart(request, opened, media_type, &parts));
+                    return Ok(multipart(request, opened, form, &parts));
                 }
                 RangeRequest::Single(part) => Some(part),
                 RangeRequest::Whole => None,
@@ -115,7 +119,7 @@ impl Files {
                         Some(_) => Status::PARTIAL_CONTENT,
                         None => Status::OK,
                     };
-                    let found = described(Response::new(status), request, media_type, &facts);
+                    let found = described(Response::new(status), request, form, &facts);
                     let found = match part {
                         Some(part) => {
                             found.field("Content-Range", range::content_range(&part, facts.len))
@@ -188,12 +192,12 @@ fn range(request: &Request<'_>, known: &Validators, length: u64) -> RangeRequest
 fn multipart(
     request: &Request<'_>,
     opened: Opened,
-    media_type: &str,
+    form: Representation,
     parts: &[Range<u64>],
 ) -> Response {
     let facts = opened.facts;
     let file = Arc::new(opened.file);
-    let plan = Byteranges::plan(parts, facts.len, media_type, &boundary());
+    let plan = Byteranges::plan(parts, facts.len, form.media_type, &boundary());
     let mut body = Vec::with_capacity(2 * plan.parts.len() + 1);
     for part in plan.parts {
         body.push(Body::Bytes(part.head));
@@ -201,7 +205,7 @@ fn multipart(
     }
     body.push(Body::Bytes(plan.end));
     let response = Response::new(Status::PARTIAL_CONTENT).field("Content-Type", plan.content_type);
-    validated(response, request, &facts, is_resumed(request)).body(Body::Parts(body))
+    validated(response, request, form, &facts, is_resumed(request)).body(Body::Parts(body))
 }
 
 /// A delimiter that nobody can foresee, and so put into a file: keyed hashes of a count, with keys
@@ -217,14 +221,14 @@ fn boundary() -> String {
 fn described(
     response: Response,
     request: &Request<'_>,
-    media_type: &'static str,
+    form: Representation,
     facts: &Facts,
 ) -> Response {
     let partial = response.status() == Status::PARTIAL_CONTENT;
     // RFC 9110 §15.3.7: whoever sends If-Range has the other fields already.
     let resumed = partial && is_resumed(request);
-    let response = if resumed { response } else { response.field("Content-Type", media_type) };
-    validated(response, request, facts, resumed)
+    let response = if resumed { response } else { response.field("Content-Type", form.media_type) };
+    validated(response, request, form, facts, resumed)
 }
 
 /// The validators of a file, its date only for those who do not know it, and what can be asked
@@ -232,30 +236,22 @@ fn described(
 fn validated(
     mut response: Response,
     request: &Request<'_>,
+    form: Representation,
     facts: &Facts,
     resumed: bool,
 ) -> Response {
     if !resumed {
         let modified = validators::last_modified(facts, request.now);
         response = response.field("Last-Modified", modified.imf_fixdate());
+        if form.coding != Coding::Identity {
+            response = response.field("Content-Encoding", form.coding.as_str());
+        }
     }
-    if let Some(etag) = validators::told_tag(facts, request.now) {
-        response = response.field("ETag", etag.as_bytes());
-    }
-    response.field("Accept-Ranges", "bytes")
+    form.identify(response, request, facts).field("Accept-Ranges", "bytes")
 }
 
 fn is_resumed(request: &Request<'_>) -> bool {
     request.head.fields.first("if-range").is_some()
-}
-
-/// 304 with what RFC 9110 §15.4.5 asks for: of what a 200 would say, the ETag.
-fn not_modified(request: &Request<'_>, facts: &Facts) -> Response {
-    let response = Response::new(Status::NOT_MODIFIED);
-    match validators::told_tag(facts, request.now) {
-        Some(etag) => response.field("ETag", etag.as_bytes()),
-        None => response,
-    }
 }
 
 pub(crate) fn precondition_failed() -> Response {

@@ -43,6 +43,7 @@ pub mod listing;
 mod mime;
 mod path;
 mod refusal;
+mod representation;
 mod root;
 mod sweeper;
 mod validators;

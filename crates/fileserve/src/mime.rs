@@ -37,6 +37,26 @@ pub fn media_type(name: &[u8]) -> &'static str {
         .unwrap_or(UNKNOWN)
 }
 
+/// Whether content of this type is text in some form, so that compressing it pays; the others are
+/// compressed already, as pictures, sound and archives are.
+pub(crate) fn is_compressible(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default();
+    essence.starts_with("text/")
+        || essence.ends_with("+json")
+        || essence.ends_with("+xml")
+        || matches!(
+            essence,
+            "application/json"
+                | "application/xml"
+                | "application/wasm"
+                | "application/yaml"
+                | "application/x-ndjson"
+                | "image/x-icon"
+                | "font/otf"
+                | "font/ttf"
+        )
+}
+
 /// Files that have names of their own instead of extensions.
 fn by_whole_name(name: &[u8]) -> &'static str {
     const TEXTS: [&str; 22] = [

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http_proto::{EntityTag, HttpDate, Validators};
+use http_proto::{Coding, EntityTag, HttpDate, Validators};
 
 use crate::root::Facts;
 
@@ -18,12 +18,13 @@ const TICK: Duration = Duration::from_millis(20);
 /// The same where times have whole seconds only: 1 on most such file systems, 2 on FAT.
 const COARSE_TICK: Duration = Duration::from_secs(2);
 
-/// What the conditions of a request are compared with, for a file with `facts`.
+/// What the conditions of a request are compared with, for a file with `facts` that is sent in
+/// `coding`.
 ///
 /// The tag is strong whatever [`told_tag`] says of the file. Strong tags are handed out only for
 /// versions that no other shares one with, so a client that holds one that fits means this version.
-pub fn validators(facts: &Facts) -> Validators {
-    let etag = EntityTag::strong(opaque_tag(facts).as_bytes());
+pub fn validators(facts: &Facts, coding: Coding) -> Validators {
+    let etag = EntityTag::strong(opaque_tag(facts, coding).as_bytes());
     Validators { etag, modified: Some(facts.mtime) }
 }
 
@@ -33,8 +34,8 @@ pub fn validators(facts: &Facts) -> Validators {
 /// one with the same length could follow under the same time: a strong tag has to differ for any
 /// two versions (RFC 9110 §8.8.1), so such a file gets a weak one. It turns strong with age and is
 /// the same otherwise, so a copy taken early can still be revalidated.
-pub fn told_tag(facts: &Facts, now: SystemTime) -> Option<EntityTag> {
-    let opaque = opaque_tag(facts);
+pub fn told_tag(facts: &Facts, coding: Coding, now: SystemTime) -> Option<EntityTag> {
+    let opaque = opaque_tag(facts, coding);
     match is_settled(facts.mtime, now) {
         true => EntityTag::strong(opaque.as_bytes()),
         false => EntityTag::weak(opaque.as_bytes()),
@@ -54,10 +55,15 @@ fn is_settled(mtime: SystemTime, now: SystemTime) -> bool {
     now.duration_since(mtime).is_ok_and(|age| age >= tick)
 }
 
-/// Length and time in hexadecimal. The sign of a time before 1970 is written out.
-fn opaque_tag(facts: &Facts) -> String {
+/// Length and time in hexadecimal, and the coding: a compressed copy must not share the tag of its
+/// original, whatever its length and time (RFC 9110 §8.8.3.3). The sign of a time before 1970 is
+/// written out.
+fn opaque_tag(facts: &Facts, coding: Coding) -> String {
     let (sign, nanos) = from_epoch(facts.mtime);
-    format!("{:x}-{sign}{nanos:x}", facts.len)
+    match coding {
+        Coding::Identity => format!("{:x}-{sign}{nanos:x}", facts.len),
+        coded => format!("{:x}-{sign}{nanos:x}-{}", facts.len, coded.as_str()),
+    }
 }
 
 /// Nanoseconds between 1970 and `time`, and the sign.
@@ -81,7 +87,9 @@ mod tests {
     }
 
     fn tag(len: u64, mtime: SystemTime, now: SystemTime) -> String {
-        told_tag(&facts(len, mtime), now).expect("every file has a tag").to_string()
+        told_tag(&facts(len, mtime), Coding::Identity, now)
+            .expect("every file has a tag")
+            .to_string()
     }
 
     #[test]
@@ -96,14 +104,29 @@ mod tests {
     }
 
     #[test]
+    fn a_coded_representation_has_a_tag_of_its_own() {
+        let facts = facts(1, UNIX_EPOCH + MTIME);
+        let tag = |coding| validators(&facts, coding).etag.unwrap().to_string();
+        assert_eq!(tag(Coding::Gzip), format!("\"1-{:x}-gzip\"", MTIME.as_nanos()));
+        assert_ne!(tag(Coding::Gzip), tag(Coding::Brotli));
+        assert_ne!(tag(Coding::Gzip), tag(Coding::Identity));
+    }
+
+    #[test]
     fn replicas_agree_on_the_tag() {
         let mtime = UNIX_EPOCH + MTIME;
         let mut other = facts(5, mtime);
         other.id = FileId { device: 3, inode: 4 };
         other.mode = 0o600;
         let now = mtime + Duration::from_secs(60);
-        assert_eq!(told_tag(&other, now), told_tag(&facts(5, mtime), now));
-        assert_eq!(validators(&other), validators(&facts(5, mtime)));
+        assert_eq!(
+            told_tag(&other, Coding::Identity, now),
+            told_tag(&facts(5, mtime), Coding::Identity, now)
+        );
+        assert_eq!(
+            validators(&other, Coding::Identity),
+            validators(&facts(5, mtime), Coding::Identity)
+        );
     }
 
     #[test]
@@ -134,11 +157,11 @@ mod tests {
     #[test]
     fn a_tag_that_turns_strong_still_matches_weakly() {
         let mtime = UNIX_EPOCH + MTIME;
-        let young = told_tag(&facts(1, mtime), mtime).unwrap();
-        let old = told_tag(&facts(1, mtime), mtime + COARSE_TICK).unwrap();
+        let young = told_tag(&facts(1, mtime), Coding::Identity, mtime).unwrap();
+        let old = told_tag(&facts(1, mtime), Coding::Identity, mtime + COARSE_TICK).unwrap();
         assert!(young.to_ref().equals_weakly(old.to_ref()));
         assert!(!young.to_ref().equals_strongly(old.to_ref()));
-        assert_eq!(validators(&facts(1, mtime)).etag, Some(old));
+        assert_eq!(validators(&facts(1, mtime), Coding::Identity).etag, Some(old));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http_proto::precondition::{self, Verdict};
 use http_proto::server::{Body, Receiver, Request, Response};
-use http_proto::{EntityTag, Method, Status, error_page};
+use http_proto::{Coding, EntityTag, Method, Status, error_page};
 use rustix::fs::{AtFlags, Mode, OFlags, fchmod, fsync, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
@@ -129,7 +129,7 @@ impl Files {
             Refusal::NotFound | Refusal::NotADirectory => Refusal::ParentMissing,
             other => other,
         })?;
-        let known = current.as_ref().map(validators::validators);
+        let known = current.as_ref().map(|facts| validators::validators(facts, Coding::Identity));
         match precondition::evaluate(head.method, &head.fields, known.as_ref(), request.now) {
             Verdict::Proceed => Ok(Place { dir, name: name.to_vec(), current }),
             Verdict::NotModified | Verdict::Failed => Err(Denied::Condition),
@@ -257,6 +257,6 @@ impl Temporary {
             return Ok(None);
         }
         let facts = Facts::of(&self.file)?;
-        Ok(validators::validators(&facts).etag.filter(|_| facts.mtime == time))
+        Ok(validators::validators(&facts, Coding::Identity).etag.filter(|_| facts.mtime == time))
     }
 }

@@ -213,6 +213,7 @@ fn several_ranges_are_parts() {
             "Content-Type: multipart/byteranges; boundary=BOUNDARY",
             "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT",
             "ETag: \"a-CHANGED\"",
+            "Vary: Accept-Encoding",
             "Accept-Ranges: bytes",
             "",
             "--BOUNDARY",

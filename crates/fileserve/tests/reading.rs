@@ -20,6 +20,7 @@ fn a_file_has_its_type_its_date_and_its_tag() {
             "Content-Type: text/html; charset=utf-8",
             &format!("Last-Modified: {DATE}"),
             "ETag: \"8-CHANGED\"",
+            "Vary: Accept-Encoding",
             "Accept-Ranges: bytes",
             "",
             "<p>hello",

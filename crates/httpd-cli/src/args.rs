@@ -34,6 +34,10 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) no_listing: bool,
 
+    /// Do not send page.html.br, .zst or .gz for page.html to clients that accept them
+    #[arg(long)]
+    pub(crate) no_precompressed: bool,
+
     /// Where the access log goes: a file, '-' for standard output, or 'off'
     #[arg(long, value_name = "PATH|-|off", default_value = "access.log")]
     pub(crate) access_log: PathBuf,

@@ -28,8 +28,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let limits = limits(args);
     let server = bind(args, &limits)?;
     let log = Arc::new(open_log(args, limits.workers)?);
-    let options =
-        Options { writable: args.writable, listing: !args.no_listing, hidden: args.hidden };
+    let options = Options {
+        writable: args.writable,
+        listing: !args.no_listing,
+        hidden: args.hidden,
+        precompressed: !args.no_precompressed,
+    };
     let files =
         Files::new(&args.root, options, Arc::clone(&log)).map_err(|error| no_root(args, &error))?;
     let addresses = server.addresses().to_vec();

@@ -26,7 +26,8 @@ pub(crate) const CHANGED: Duration = Duration::from_secs(784_111_777);
 pub(crate) const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 /// Everything may be written; hidden names stay hidden.
-pub(crate) const WRITABLE: Options = Options { writable: true, listing: true, hidden: false };
+pub(crate) const WRITABLE: Options =
+    Options { writable: true, listing: true, hidden: false, precompressed: true };
 
 /// A directory `root` that is served, with room beside it for what must not be.
 pub(crate) struct Site {
