@@ -64,7 +64,10 @@ fn length(fields: &Fields<'_>) -> Result<Option<u64>, Reject> {
             return Err(Reject::BadLength);
         }
         for element in value.split(|&b| b == b',').map(grammar::trim_ows) {
-            let element = grammar::digits(element).ok_or(Reject::BadLength)?;
+            let digits = !element.is_empty() && element.iter().all(u8::is_ascii_digit);
+            // Too large a number is still a number: that of a content that is too large.
+            let too_large = if digits { Reject::ContentTooLarge } else { Reject::BadLength };
+            let element = grammar::digits(element).ok_or(too_large)?;
             if length.is_some_and(|length| length != element) {
                 return Err(Reject::ConflictingLength);
             }

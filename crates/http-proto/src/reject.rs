@@ -78,7 +78,7 @@ rejects! {
     BadHost BAD_REQUEST "bad-host"
 
     // --- the length of the content (RFC 9112 §6)
-    /// A Content-Length that is no number, or too large to be one.
+    /// A Content-Length that is no number.
     BadLength BAD_REQUEST "bad-length"
     /// Content-Length values that disagree.
     ConflictingLength BAD_REQUEST "conflicting-length"

@@ -224,8 +224,10 @@ impl<H: Handler> HttpSession<H> {
             // Nobody knows whether a client that was told the outcome still sends the content
             // it offered (RFC 9110 §10.1.1), so where the next request begins is in doubt.
             _ if head.expectation != Expectation::None => Then::Linger,
-            Framing::Length(length) if length > UNWANTED_BYTES_MAX => Then::Linger,
-            Framing::Length(_) | Framing::Chunked => Then::Skip,
+            Framing::Length(length) if length <= UNWANTED_BYTES_MAX => Then::Skip,
+            // Long, or of a length that nobody has told: closing is cheaper for both sides than
+            // reading it, and is said in the response.
+            Framing::Length(_) | Framing::Chunked => Then::Linger,
         };
         self.respond(response, head, begun, rest, turn)
     }
