@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -76,7 +76,8 @@ impl<S: Service> Acceptor<S> {
                 && error.kind() != io::ErrorKind::Interrupted
             {
                 log::error!("the acceptor cannot wait for connections: {error}");
-                return;
+                self.shared.stop(self.limits.drain);
+                return self.end();
             }
             for event in events.iter().filter(|event| event.token() != WAKE) {
                 waiting[event.token().0] = true;
@@ -113,12 +114,16 @@ impl<S: Service> Acceptor<S> {
             refused.retain(|(_, until)| *until > Instant::now());
             let over = self.shared.is_over(Instant::now());
             if stopping && (over || pausing || !waiting.contains(&true)) {
-                drop(self.workers);
-                for worker in 0..self.limits.workers {
-                    self.shared.wake(worker);
-                }
-                return;
+                return self.end();
             }
+        }
+    }
+
+    /// Tells the workers that nobody will come any more.
+    fn end(self) {
+        drop(self.workers);
+        for worker in 0..self.limits.workers {
+            self.shared.wake(worker);
         }
     }
 
@@ -129,16 +134,16 @@ impl<S: Service> Acceptor<S> {
         refused: &mut VecDeque<(TcpStream, Instant)>,
     ) -> Batch {
         let mut failed = None;
-        let mut accepted = 0;
+        let mut accepts = 0;
         for _ in 0..ACCEPT_BATCH {
             match listener.accept() {
                 Ok((socket, peer)) => {
-                    accepted += 1;
+                    accepts += 1;
+                    let accepted = Accepted::new(&socket, peer);
                     if self.shared.admit(self.limits.connections) {
-                        let local = socket.local_addr().unwrap_or(peer);
-                        self.deal(socket, Accepted { peer, local, worker: 0 }, next_worker);
+                        self.deal(socket, accepted, next_worker);
                     } else {
-                        self.refuse(socket, refused);
+                        self.refuse(socket, &accepted, refused);
                     }
                 }
                 Err(error) => {
@@ -156,7 +161,7 @@ impl<S: Service> Acceptor<S> {
         }
         match failed {
             // It was not the connections' fault.
-            Some(error) if accepted == 0 => Batch::Failed(error),
+            Some(error) if accepts == 0 => Batch::Failed(error),
             _ => Batch::Full,
         }
     }
@@ -182,9 +187,14 @@ impl<S: Service> Acceptor<S> {
 
     /// Tells a connection that there is no room, and keeps it for a moment: closed at once, its
     /// unread request would turn the close into a reset, which can overtake the answer.
-    fn refuse(&self, socket: TcpStream, refused: &mut VecDeque<(TcpStream, Instant)>) {
+    fn refuse(
+        &self,
+        socket: TcpStream,
+        accepted: &Accepted,
+        refused: &mut VecDeque<(TcpStream, Instant)>,
+    ) {
         let now = Now::read(self.shared.drain_until().is_some());
-        let refusal = catch_unwind(AssertUnwindSafe(|| self.service.refusal(now)));
+        let refusal = catch_unwind(AssertUnwindSafe(|| self.service.refusal(accepted, now)));
         let refusal = refusal.unwrap_or_else(|_| {
             log::error!("the service panicked when it refused a connection");
             Vec::new()
@@ -207,12 +217,20 @@ impl<S: Service> Acceptor<S> {
     ) {
         refused.clear();
         if spare.take().is_some()
-            && let Ok((socket, _)) = listener.accept()
+            && let Ok((socket, peer)) = listener.accept()
         {
-            self.refuse(socket, refused);
+            let accepted = Accepted::new(&socket, peer);
+            self.refuse(socket, &accepted, refused);
             refused.clear();
         }
         *spare = spare_descriptor();
+    }
+}
+
+impl Accepted {
+    /// A connection that no worker owns yet.
+    fn new(socket: &TcpStream, peer: SocketAddr) -> Accepted {
+        Accepted { peer, local: socket.local_addr().unwrap_or(peer), worker: 0 }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use mio::net::TcpStream;
 
+use crate::closer::Closer;
 use crate::limits::{FILE_STEP, STEP_COST, WARM_BYTES, later};
 use crate::output::Segment;
 use crate::slots::Ready;
@@ -72,6 +73,7 @@ enum Flush {
 pub(crate) struct Lent<'w> {
     pub(crate) limits: &'w Limits,
     pub(crate) now: Now,
+    pub(crate) closer: &'w Closer,
     /// Reads go here first: an idle connection needs no buffer of its own.
     pub(crate) scratch: &'w mut [u8],
     /// An empty queue with room in it.
@@ -124,7 +126,7 @@ impl<S: Session> Connection<S> {
             if self.wait == Wait::Abort {
                 return Turn::Closed;
             }
-            match self.flush(ready, &mut budget, lent.now.instant) {
+            match self.flush(ready, &mut budget, lent) {
                 Flush::Done => self.owing = None,
                 // What the pool does need not wait for the peer: the output travels along.
                 Flush::Full if self.wait == Wait::Pool => return Turn::Pool,
@@ -217,7 +219,8 @@ impl<S: Session> Connection<S> {
     }
 
     /// Sends from the front of the queue until it is empty, the socket full or the budget spent.
-    fn flush(&mut self, ready: &mut Ready, budget: &mut usize, now: Instant) -> Flush {
+    fn flush(&mut self, ready: &mut Ready, budget: &mut usize, lent: &Lent<'_>) -> Flush {
+        let now = lent.now.instant;
         loop {
             let segments = self.output.segments();
             let Some(front) = segments.front_mut() else { return Flush::Done };
@@ -230,20 +233,19 @@ impl<S: Session> Connection<S> {
             }
             let sent = match front {
                 empty if empty.len() == 0 => {
-                    self.output.pop();
+                    if let Some((file, end)) = self.output.pop() {
+                        lent.closer.let_go(file, end);
+                    }
                     continue;
                 }
                 Segment::File { file, next, end, warm } => {
                     let step = (*end - *next).min(FILE_STEP).min(*budget as u64);
-                    if *next + step > *warm {
-                        let last = *next + step - 1;
-                        let resident = [*next, last]
-                            .iter()
-                            .all(|&at| sys::residence(file, at) == Residence::Memory);
-                        if !resident {
+                    let step_end = *next + step;
+                    if step_end > *warm {
+                        if sys::residence(file, *next.max(warm)..step_end) == Residence::Disk {
                             return Flush::Cold;
                         }
-                        *warm = *next + step;
+                        *warm = step_end;
                     }
                     let sent = retry(|| sys::send_file(&self.socket, file, *next, step as usize));
                     match &sent {
@@ -376,15 +378,17 @@ impl<S: Session> Connection<S> {
         }
     }
 
-    /// The last thing that happens to a connection: the session is told, the socket closed.
-    pub(crate) fn close(self, now: Now) {
+    /// The last thing that happens to a connection: the session is told, the socket closed. What
+    /// was still owed comes back: closing the files in it may take long.
+    #[must_use]
+    pub(crate) fn close(self, now: Now) -> Output {
         if self.wait == Wait::Abort || !self.output.is_empty() {
             // A zero linger time turns the close into a reset (socket(7)).
             let _ =
                 socket2::SockRef::from(&self.socket).set_linger(Some(std::time::Duration::ZERO));
         }
         let unsent = self.output.len();
-        let Connection { mut session, accepted, panicked, .. } = self;
+        let Connection { mut session, accepted, output, panicked, .. } = self;
         let told =
             panicked || catch_unwind(AssertUnwindSafe(|| session.closed(now, unsent))).is_ok();
         // What the session holds may panic as well when it is dropped.
@@ -392,6 +396,7 @@ impl<S: Session> Connection<S> {
         if !(told && dropped) {
             log::error!("a session panicked when its connection from {} closed", accepted.peer);
         }
+        output
     }
 
     /// The session has panicked: this connection is lost, and nothing else.
@@ -399,7 +404,6 @@ impl<S: Session> Connection<S> {
         log::error!("a session panicked; its connection from {} is closed", self.accepted.peer);
         self.panicked = true;
         self.wait = Wait::Abort;
-        self.output = Output::default();
     }
 }
 

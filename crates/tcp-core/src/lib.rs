@@ -3,7 +3,7 @@
 //! One thread accepts connections and deals them to the workers over bounded channels. Each
 //! worker runs a readiness loop of its own over the connections that it alone owns, and runs a
 //! [`Session`], the protocol, on each. Work that may block is done on a second pool: the
-//! connection itself moves there over a channel, and back.
+//! connection itself moves there over a channel, and back. One more thread closes big files.
 //!
 //! ```text
 //!             bounded channels        one readiness loop each
@@ -64,6 +64,7 @@
 //! hand-overs, about 10 us.
 
 mod acceptor;
+mod closer;
 mod connection;
 mod deadlines;
 mod input;

@@ -102,6 +102,20 @@ pub(crate) const BACKLOG: i32 = 4096;
 pub(crate) const REFUSED_MAX: usize = 128;
 /// The part of a file that is looked up in the page cache, and sent, in one step.
 pub(crate) const FILE_STEP: u64 = 256 * 1024;
+/// How far apart the octets are that are looked up in it.
+///
+/// A bargain. A download of 100 MiB from the page cache took, against looking only at the first
+/// and the last octet of a step, this much more processor time: every page 87 %, the step
+/// read whole into a scratch 51 %, every 16 KiB 19 to 27 %, every 32 KiB 15 %, every 64 KiB
+/// -5 to 5 %, which is noise. (Server's /proc/PID/task/*/schedstat, 30 and 50 rounds of 4
+/// downloads, variants interleaved, medians of the rounds' ratios, 2 busy cores, Linux 6.18.)
+/// What is left is a hole of less than 64 KiB between two pages looked up: the worker waits for it.
+pub(crate) const PROBE_STEP: u64 = 64 * 1024;
+/// A file of which octets from here on were asked for is closed on a thread of its own. To free
+/// 1 MiB took ext4 0.4 ms, and a smaller file is not worth waking a thread for.
+pub(crate) const CLOSING_BYTES_MIN: u64 = 1024 * 1024;
+/// Files on their way to that thread, each a descriptor. Full: closed by the worker.
+pub(crate) const CLOSING_MAX: usize = 64;
 /// The part of a file that a pool thread reads in when it is not in the page cache.
 pub(crate) const WARM_BYTES: u64 = 1024 * 1024;
 

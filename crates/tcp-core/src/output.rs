@@ -52,9 +52,9 @@ impl Output {
     }
 
     /// Appends a range of a file, in octets from its start. It is sent from the kernel's page
-    /// cache when its turn comes; pages not there are first read in on a pool thread. A file
-    /// that has meanwhile become shorter than `range` resets the connection: the peer must not
-    /// take other bytes for the missing ones.
+    /// cache when its turn comes; what is not there is first read in on a pool thread, as far as
+    /// one look at every 64 KiB shows it. A file that has meanwhile become shorter than `range`
+    /// resets the connection: the peer must not take other bytes for the missing ones.
     pub fn file(&mut self, file: Arc<File>, range: Range<u64>) {
         if range.start < range.end {
             let Range { start, end } = range;
@@ -117,19 +117,36 @@ impl Output {
         }
     }
 
-    /// Drops the front segment and keeps its buffer for reuse.
-    pub(crate) fn pop(&mut self) {
-        if let Some(Segment::Bytes { mut bytes, .. }) = self.segments.pop_front()
-            && bytes.capacity() <= SPARE_BYTES_MAX
-            && bytes.capacity() > self.spare.capacity()
-        {
-            bytes.clear();
-            self.spare = bytes;
+    /// Drops the front segment and keeps its buffer for reuse. A file is given back, with the end
+    /// of its range, since closing it may take long.
+    pub(crate) fn pop(&mut self) -> Option<(Arc<File>, u64)> {
+        match self.segments.pop_front()? {
+            Segment::Bytes { mut bytes, .. }
+                if bytes.capacity() <= SPARE_BYTES_MAX
+                    && bytes.capacity() > self.spare.capacity() =>
+            {
+                bytes.clear();
+                self.spare = bytes;
+                None
+            }
+            segment => segment.into_file(),
         }
+    }
+
+    /// The files in the queue, each with the end of its range.
+    pub(crate) fn into_files(self) -> impl Iterator<Item = (Arc<File>, u64)> {
+        self.segments.into_iter().filter_map(Segment::into_file)
     }
 }
 
 impl Segment {
+    fn into_file(self) -> Option<(Arc<File>, u64)> {
+        match self {
+            Segment::File { file, end, .. } => Some((file, end)),
+            Segment::Bytes { .. } | Segment::Shared { .. } => None,
+        }
+    }
+
     pub(crate) fn len(&self) -> u64 {
         match self {
             Segment::Bytes { bytes, sent } => (bytes.len() - sent) as u64,

@@ -54,7 +54,8 @@ pub(crate) fn start<S: Session>(
                     Ok(()) => shared.wake(home.worker),
                     Err(SendError((_, mut connection))) => {
                         connection.give_up();
-                        connection.close(Now::read(true));
+                        // This thread may wait for the files to close.
+                        drop(connection.close(Now::read(true)));
                     }
                 }
             }

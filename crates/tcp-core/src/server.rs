@@ -11,6 +11,7 @@ use mio::{Poll, Waker};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::acceptor::Acceptor;
+use crate::closer::Closer;
 use crate::limits::{ARRIVALS_MAX, AWAY_MAX, BACKLOG, STEP_COST};
 use crate::pool::{self, Home};
 use crate::stop::Shared;
@@ -122,6 +123,8 @@ impl Running {
         let acceptor_poll = polls.pop().expect("one more than there are workers");
         let (jobs, jobs_taken) = bounded(AWAY_MAX * limits.workers);
         pool::start(limits.pool, &jobs_taken, &shared)?;
+        let (closer, closing) = Closer::start()?;
+        self.threads.push(closing);
         let mut doors = Vec::new();
         for (index, poll) in polls.into_iter().enumerate() {
             let (door, arrivals) = bounded(ARRIVALS_MAX);
@@ -133,6 +136,7 @@ impl Running {
                 service: Arc::clone(&service),
                 limits: Arc::clone(&limits),
                 shared: Arc::clone(&shared),
+                closer: closer.clone(),
                 arrivals,
                 returns,
                 home: Home { worker: index, returns: back },

@@ -101,9 +101,10 @@ pub trait Service: Send + Sync + 'static {
     fn open(&self, accepted: &Accepted) -> Self::Session;
 
     /// What a connection is told that cannot be served because there are too many. Sent as far as
-    /// the kernel takes it at once.
-    fn refusal(&self, now: Now) -> Vec<u8> {
-        let _ = now;
+    /// the kernel takes it at once. Called on the acceptor's thread; must not block. No worker
+    /// owns the connection: `accepted.worker` is 0.
+    fn refusal(&self, accepted: &Accepted, now: Now) -> Vec<u8> {
+        let _ = (accepted, now);
         Vec::new()
     }
 }

@@ -2,10 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
+use std::iter;
+use std::ops::Range;
 use std::os::fd::AsFd;
 
-use rustix::io::{Errno, ReadWriteFlags};
+use rustix::io::ReadWriteFlags;
 use rustix::net::{SendAncillaryBuffer, SendFlags};
+
+use crate::limits::PROBE_STEP;
 
 /// Whether part of a file can be sent without waiting for a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,14 +45,68 @@ pub(crate) fn send_file(
     Ok(rustix::fs::sendfile(socket, file, Some(&mut offset), count)?)
 }
 
-/// Looks whether the page with octet `offset` of a file is in memory, by a read that is not
-/// allowed to wait (`RWF_NOWAIT`, Linux 4.14).
-pub(crate) fn residence(file: &File, offset: u64) -> Residence {
+/// Looks whether `range` of a file is in memory, by reads that are not allowed to wait
+/// (`RWF_NOWAIT`, Linux 4.14): an octet of every [`PROBE_STEP`] and the last. A page missing
+/// between two of those is overlooked, and whoever sends it waits for the disk.
+pub(crate) fn residence(file: &File, range: Range<u64>) -> Residence {
+    let last = range.end.saturating_sub(1);
+    let boundaries = (range.start / PROBE_STEP + 1) * PROBE_STEP..last;
+    let mut offsets = iter::once(range.start)
+        .chain(boundaries.step_by(PROBE_STEP as usize))
+        .chain(iter::once(last));
+    if offsets.all(|at| is_resident(file, at)) { Residence::Memory } else { Residence::Disk }
+}
+
+/// Whether the page with octet `offset` is in memory.
+fn is_resident(file: &File, offset: u64) -> bool {
     let mut octet = [0];
     let parts = &mut [IoSliceMut::new(&mut octet)];
-    match rustix::io::preadv2(file, parts, offset, ReadWriteFlags::NOWAIT) {
-        Ok(_) => Residence::Memory,
-        // Whatever else is wrong with the file shows on the pool thread that reads it.
-        Err(Errno::AGAIN | _) => Residence::Disk,
+    // Whatever is wrong with the file besides shows on the pool thread that reads it.
+    rustix::io::preadv2(file, parts, offset, ReadWriteFlags::NOWAIT).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::fs::FileExt;
+
+    use rustix::fs::{Advice, fadvise};
+
+    use super::*;
+    use crate::limits::FILE_STEP;
+
+    /// What must not be overlooked, at any multiple of itself.
+    const HOLE: u64 = 64 * 1024;
+
+    #[test]
+    fn a_hole_in_what_is_in_memory_is_seen_wherever_it_is() {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        for _ in 0..FILE_STEP / 4096 {
+            file.write_all(&[7; 4096]).expect("room on the disk");
+        }
+        file.sync_all().expect("written back");
+        assert_eq!(residence(&file, 0..FILE_STEP), Residence::Memory);
+        for start in (0..FILE_STEP).step_by(HOLE as usize) {
+            let len = std::num::NonZeroU64::new(HOLE);
+            fadvise(&file, start, len, Advice::DontNeed).expect("a hint");
+            if is_resident(&file, start) {
+                // A file system that lives in memory, where no page can be dropped.
+                return;
+            }
+            for (from, to) in [(0, FILE_STEP), (start, start + HOLE)] {
+                assert_eq!(residence(&file, from..to), Residence::Disk, "{start}: {from}..{to}");
+            }
+            file.write_all_at(&[7; HOLE as usize], start).expect("in memory again");
+            file.sync_all().expect("written back");
+        }
+        assert_eq!(residence(&file, 0..FILE_STEP), Residence::Memory);
+    }
+
+    #[test]
+    fn any_range_can_be_asked_for() {
+        let file = tempfile::tempfile().expect("a temporary file");
+        for range in [0..0, 0..1, 5..PROBE_STEP, PROBE_STEP..PROBE_STEP + 1] {
+            assert_eq!(residence(&file, range), Residence::Memory);
+        }
     }
 }

@@ -11,6 +11,7 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+use crate::closer::Closer;
 use crate::connection::{Connection, Lent, Turn};
 use crate::deadlines::Deadlines;
 use crate::limits::{AWAY_MAX, EVENTS_MAX};
@@ -29,6 +30,7 @@ pub(crate) struct Worker<S: Service> {
     pub(crate) service: Arc<S>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) closer: Closer,
     pub(crate) arrivals: Receiver<(TcpStream, Accepted)>,
     pub(crate) returns: Receiver<(Token, Box<Connection<S::Session>>)>,
     pub(crate) home: Home<S::Session>,
@@ -73,6 +75,9 @@ impl<S: Service> Worker<S> {
                 && error.kind() != io::ErrorKind::Interrupted
             {
                 log::error!("worker {} cannot wait for events: {error}", self.index);
+                // A server that lacks a worker would keep every n-th connection waiting for ever.
+                self.shared.stop(self.limits.drain);
+                self.abandon(ledger, Now::read(true));
                 return;
             }
             let mut now = Now::read(self.shared.drain_until().is_some());
@@ -177,7 +182,7 @@ impl<S: Service> Worker<S> {
         let Some(slot) = slots.get(token) else { return };
         slot.queued = false;
         let Some(connection) = &mut slot.connection else { return };
-        let mut lent = Lent { limits: &self.limits, now, scratch, output };
+        let mut lent = Lent { limits: &self.limits, now, closer: &self.closer, scratch, output };
         let turn = connection.turn(&mut slot.ready, &mut lent);
         self.settle(ledger, token, turn, now);
     }
@@ -204,7 +209,7 @@ impl<S: Service> Worker<S> {
             Turn::Closed => {
                 ledger.deadlines.cancel(token, &mut slot.scheduled);
                 if let Some(connection) = slot.connection.take() {
-                    connection.close(now);
+                    self.closer.let_go_all(connection.close(now));
                 }
                 ledger.slots.release(token);
                 self.shared.leave();
@@ -227,7 +232,8 @@ impl<S: Service> Worker<S> {
         self.shared.is_over(now.instant) || (ledger.no_arrivals && ledger.slots.len() == 0)
     }
 
-    /// The drain is over: whoever is left is reset. Connections on the pool end there.
+    /// The drain is over, or nothing can be waited for: whoever is left is reset. Connections on
+    /// the pool end there.
     fn abandon(&self, mut ledger: Ledger<S>, now: Now) {
         for token in ledger.slots.tokens() {
             if let Some(slot) = ledger.slots.get(token)
@@ -239,7 +245,11 @@ impl<S: Service> Worker<S> {
         }
         while let Ok((_, mut connection)) = self.returns.try_recv() {
             connection.give_up();
-            connection.close(now);
+            self.closer.let_go_all(connection.close(now));
+            self.shared.leave();
+        }
+        while self.arrivals.try_recv().is_ok() {
+            self.shared.leave();
         }
     }
 }

@@ -16,7 +16,7 @@ use tcp_core::{Accepted, Input, Limits, Now, Output, Service, Wait};
 
 /// Echoes; tells who comes too many.
 struct Popular {
-    refusal: fn() -> Vec<u8>,
+    refusal: fn(&Accepted) -> Vec<u8>,
 }
 
 impl Service for Popular {
@@ -26,8 +26,8 @@ impl Service for Popular {
         script(echo)
     }
 
-    fn refusal(&self, _: Now) -> Vec<u8> {
-        (self.refusal)()
+    fn refusal(&self, accepted: &Accepted, _: Now) -> Vec<u8> {
+        (self.refusal)(accepted)
     }
 }
 
@@ -41,10 +41,11 @@ fn gets_a_place(address: SocketAddr) -> bool {
 #[test]
 fn one_connection_too_many_is_told_why_and_a_place_is_free_again_later() {
     let limits = Limits { connections: 3, ..limits() };
-    let refusal = || {
+    let refusal = |accepted: &Accepted| {
         // Time enough for the client's bytes to come: they will never be read.
         thread::sleep(Duration::from_millis(2));
-        b"full, come again".to_vec()
+        assert_eq!(accepted.worker, 0);
+        format!("full for {} at {}", accepted.peer, accepted.local).into_bytes()
     };
     let server = serve(limits, Popular { refusal });
     let mut guests: Vec<TcpStream> = (0..3).map(|_| server.connect()).collect();
@@ -54,8 +55,10 @@ fn one_connection_too_many_is_told_why_and_a_place_is_free_again_later() {
     }
     for _ in 0..100 {
         let mut client = server.connect();
+        let peer = client.local_addr().unwrap();
         let _ = client.write_all(&[0; 1000]);
-        assert_eq!(read_all(&mut client), b"full, come again");
+        let told = String::from_utf8(read_all(&mut client)).unwrap();
+        assert_eq!(told, format!("full for {peer} at {}", server.address));
     }
     drop(guests.pop());
     eventually("a place is free", || gets_a_place(server.address));
@@ -69,7 +72,7 @@ fn one_connection_too_many_is_told_why_and_a_place_is_free_again_later() {
 fn a_panic_in_the_refusal_costs_only_the_one_refused() {
     let server = serve(
         Limits { connections: 1, ..limits() },
-        Popular { refusal: || panic!("a panic on purpose") },
+        Popular { refusal: |_| panic!("a panic on purpose") },
     );
     let mut guest = server.connect();
     guest.write_all(b"x").unwrap();
@@ -180,10 +183,15 @@ fn allow_descriptors(most: u64) -> Rlimit {
     before
 }
 
+/// What is as long as the question of the next test.
+fn told(port: u16) -> Vec<u8> {
+    format!("no, {port:05}").into_bytes()
+}
+
 #[test]
 fn out_of_descriptors_the_acceptor_neither_spins_nor_dies() {
     alone("out_of_descriptors_the_acceptor_neither_spins_nor_dies", || {
-        let refusal = || b"none left".to_vec();
+        let refusal = |accepted: &Accepted| told(accepted.peer.port());
         let server = serve(limits(), Popular { refusal });
         assert!(gets_a_place(server.address));
         // The clients' descriptors must be taken before the limit falls.
@@ -212,11 +220,16 @@ fn out_of_descriptors_the_acceptor_neither_spins_nor_dies() {
         setrlimit(Resource::Nofile, before).unwrap();
         let (mut served, mut refused) = (0, 0);
         for client in &mut clients {
+            let port = client.local_addr().unwrap().port();
             let _ = client.write_all(b"hello ye?");
             let mut answer = [0; 9];
             match client.read_exact(&mut answer) {
                 Ok(()) if answer == *b"hello ye?" => served += 1,
-                _ => refused += 1,
+                Ok(()) => {
+                    assert_eq!(answer[..], told(port));
+                    refused += 1;
+                }
+                Err(_) => refused += 1,
             }
         }
         assert!(served > 0 && refused > 0, "{served} served, {refused} refused");

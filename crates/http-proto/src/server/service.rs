@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tcp_core::{Accepted, Now, Pace, Service};
 
-use super::Handler;
 use super::session::HttpSession;
+use super::{Exchange, Handler};
 use crate::assembly::{Persistence, ResponseHead};
 use crate::{FieldBlock, HttpDate, Limits, Status};
 
@@ -72,8 +72,9 @@ impl<H: Handler> Service for Http<H> {
         HttpSession::new(Arc::clone(&self.shared), *accepted)
     }
 
-    /// 503 with Retry-After (RFC 9110 §15.6.4): the client may be luckier in a second.
-    fn refusal(&self, now: Now) -> Vec<u8> {
+    /// 503 with Retry-After (RFC 9110 §15.6.4): the client may be luckier in a second. It is an
+    /// answer like any other, and recorded like one.
+    fn refusal(&self, accepted: &Accepted, now: Now) -> Vec<u8> {
         let page = crate::error_page::html(Status::SERVICE_UNAVAILABLE);
         let mut fields = FieldBlock::default();
         fields.push("Content-Type", crate::error_page::CONTENT_TYPE.as_bytes());
@@ -89,6 +90,17 @@ impl<H: Handler> Service for Http<H> {
         };
         head.write(&mut out);
         out.extend_from_slice(&page);
+        self.shared.handler.record(&Exchange {
+            peer: accepted.peer,
+            worker: accepted.worker,
+            at: now.wall,
+            duration: Duration::ZERO,
+            line: b"",
+            head: None,
+            status: Status::SERVICE_UNAVAILABLE,
+            sent: page.len() as u64,
+            reason: Some("full"),
+        });
         out
     }
 }
