@@ -23,6 +23,7 @@ mod format;
 mod identity;
 mod json;
 mod lines;
+mod names;
 mod pending;
 mod shard;
 #[cfg(test)]
@@ -40,10 +41,15 @@ use http_proto::server::Exchange;
 
 pub use self::format::{LogFormat, UnknownLogFormat};
 
+pub(crate) use self::names::LogName;
+
 use self::destination::Destination;
 use self::identity::Identity;
 use self::shard::Shard;
 use self::writer::{Reopen, Writer};
+
+/// What the file is called where nothing is said: `httpd` without arguments writes it.
+pub const DEFAULT_NAME: &str = "access.log";
 
 /// How long a line may wait before it is written: short enough for somebody who watches the log.
 pub const FLUSH_EVERY: Duration = Duration::from_millis(500);
@@ -72,6 +78,7 @@ pub const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 /// Dropping it writes what is left, as [`shutdown`](Self::shutdown) does.
 pub struct AccessLog {
     format: LogFormat,
+    names: Vec<LogName>,
     shared: Arc<Shared>,
     wake: Sender<()>,
     writer: Mutex<Option<Running>>,
@@ -98,6 +105,7 @@ impl AccessLog {
     pub fn off() -> AccessLog {
         AccessLog {
             format: LogFormat::Combined,
+            names: Vec::new(),
             shared: Arc::new(Shared { shards: Box::default(), identity: Identity::new(None) }),
             wake: bounded(1).0,
             writer: Mutex::new(None),
@@ -127,6 +135,7 @@ impl AccessLog {
     }
 
     fn start(destination: Destination, format: LogFormat, workers: usize) -> io::Result<AccessLog> {
+        let names = destination.names();
         let shared = Arc::new(Shared {
             shards: (0..workers.max(1)).map(|_| Shard::default()).collect(),
             identity: Identity::new(destination.identity()),
@@ -140,7 +149,7 @@ impl AccessLog {
             writer.run();
         })?;
         let writer = Mutex::new(Some(Running { orders, finished, thread }));
-        Ok(AccessLog { format, shared, wake, writer })
+        Ok(AccessLog { format, names, shared, wake, writer })
     }
 
     /// Adds the line of `exchange` to its worker's buffer; a worker beyond the count shares one.
@@ -192,6 +201,11 @@ impl AccessLog {
     /// it; `None` when the log is off or goes to something that is no regular file.
     pub fn identity(&self) -> Option<(u64, u64)> {
         self.shared.identity.load()
+    }
+
+    /// What the log is called, and where; empty when it is off or goes to standard output.
+    pub(crate) fn names(&self) -> &[LogName] {
+        &self.names
     }
 
     /// How many lines have been dropped since the start.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use http_proto::server::{Answer, Body, Exchange, Handler, Request, Response};
 use http_proto::{Method, Status, Target, error_page};
 
-use crate::access_log::AccessLog;
+use crate::access_log::{self, AccessLog, LogName};
+use crate::pages::Pages;
 use crate::path::RelPath;
 use crate::refusal::Refusal;
-use crate::root::{FileId, Opened, Root};
+use crate::root::{FileId, Kind, Opened, Root};
 use crate::sweeper::Sweeper;
 
 /// The files beneath one directory, served over HTTP: a [`Handler`].
@@ -18,7 +19,10 @@ use crate::sweeper::Sweeper;
 pub struct Files {
     pub(crate) root: Root,
     pub(crate) options: Options,
+    pub(crate) pages: Pages,
     log: Arc<AccessLog>,
+    /// A log that a run without arguments has left in the root.
+    left_log: LogName,
     /// For uploads; `None` where there are none.
     sweeper: Option<Arc<Sweeper>>,
 }
@@ -70,6 +74,12 @@ impl From<Refusal> for Stop {
 impl Files {
     /// Serves what lies beneath the directory `root`, and records every exchange in `log`.
     ///
+    /// The log itself is never served, listed, written or removed, under whatever name; nor is what
+    /// stands in the log's directory under its name, or its name with `.` or `-` and more behind
+    /// it, which is how rotated logs are called. The same holds for `access.log` at the top of the
+    /// root, wherever this log is. Not covered: rotated logs that other directories hold, be it by
+    /// a move or a link, and links of another name to them.
+    ///
     /// # Errors
     /// When `root` cannot be opened or is no directory, or no thread can be started.
     pub fn new(
@@ -82,7 +92,8 @@ impl Files {
             true => Some(Arc::new(Sweeper::start()?)),
             false => None,
         };
-        Ok(Files { root, options, log, sweeper })
+        let left_log = LogName::new(root.id()?, access_log::DEFAULT_NAME.as_bytes());
+        Ok(Files { root, options, pages: Pages::default(), log, left_log, sweeper })
     }
 
     /// The response, as far as `reach` allows one. Uploads are not begun here.
@@ -134,13 +145,48 @@ impl Files {
 
     pub(crate) fn open(&self, path: &RelPath, reach: Reach) -> Result<Opened, Stop> {
         let opened = match reach {
-            Reach::Memory => self.root.open_cached(path).ok_or(Stop::WouldBlock)??,
-            Reach::Disk => self.root.open_file(path)?,
+            Reach::Memory => self.root.open_cached(path).ok_or(Stop::WouldBlock)?,
+            Reach::Disk => self.root.open_file(path),
         };
+        // Also what is not there: a write would make it.
+        let is_directory = opened.as_ref().is_ok_and(|found| found.facts.kind == Kind::Directory);
+        if !is_directory && self.has_log_name(path, reach)? {
+            return Err(Refusal::OwnLog.into());
+        }
+        let opened = opened?;
         match self.is_log(opened.facts.id) {
             true => Err(Refusal::OwnLog.into()),
             false => Ok(opened),
         }
+    }
+
+    /// Whether a path leads to where the log or an earlier part of it would be. The directory is
+    /// only looked at for a name that could be one.
+    fn has_log_name(&self, path: &RelPath, reach: Reach) -> Result<bool, Stop> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(false);
+        };
+        if !self.log_names().any(|log| log.covers(name)) {
+            return Ok(false);
+        }
+        if reach == Reach::Memory {
+            return Err(Stop::WouldBlock);
+        }
+        match self.root.look_at(&parent) {
+            Ok(dir) => Ok(self.names_log(dir.id, name)),
+            // Where there is no directory there is no log.
+            Err(Refusal::NotFound | Refusal::NotADirectory) => Ok(false),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Whether a file `name` in the directory `dir` would be the log or an earlier part of it.
+    pub(crate) fn names_log(&self, dir: FileId, name: &[u8]) -> bool {
+        self.log_names().any(|log| log.is_in(dir) && log.covers(name))
+    }
+
+    fn log_names(&self) -> impl Iterator<Item = &LogName> {
+        self.log.names().iter().chain([&self.left_log])
     }
 
     /// Whether a file is the access log: whoever reads it learns of everybody else's requests.

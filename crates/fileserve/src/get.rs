@@ -17,7 +17,7 @@ use crate::files::{Files, Reach, Stop};
 use crate::path::RelPath;
 use crate::refusal::Refusal;
 use crate::representation::Representation;
-use crate::root::{Facts, Kind, Opened};
+use crate::root::{Entry, Facts, Kind, Opened};
 use crate::{listing, root, validators};
 
 /// What is served for a directory, if it is there.
@@ -76,12 +76,22 @@ impl Files {
             Verdict::NotModified => return Ok(Response::new(Status::NOT_MODIFIED)),
             Verdict::Failed => return Ok(precondition_failed()),
         }
-        let mut listing = self.root.list(&opened, path, self.options.hidden)?;
-        listing.entries.retain(|entry| !self.is_log(entry.facts.id));
+        let mut turn = None;
+        let mut listing = self.root.list_bounded(&opened, path, self.options.hidden, || {
+            turn = Some(self.pages.turn()?);
+            Ok(())
+        })?;
+        let dir = opened.facts.id;
+        listing.entries.retain(|Entry { name, facts }| {
+            let is_named_log = facts.kind == Kind::File && self.names_log(dir, name);
+            !(is_named_log || self.is_log(facts.id))
+        });
+        let page = self.pages.body(listing::html(path, listing))?;
+        drop(turn);
         Ok(Response::new(Status::OK)
             .field("Content-Type", listing::CONTENT_TYPE)
             .field("Content-Security-Policy", listing::CONTENT_SECURITY_POLICY)
-            .body(Body::Bytes(listing::html(path, listing))))
+            .body(page))
     }
 
     /// A file: preconditions, then ranges, then content (RFC 9110 §13.2.2 and §14.2).
@@ -93,6 +103,8 @@ impl Files {
         reach: Reach,
     ) -> Result<Response, Stop> {
         let (mut opened, form) = self.represent(request, path, opened, reach)?;
+        // Should nobody change it while it ends too soon each time, it holds less than it says.
+        let mut refusal = Refusal::ShortRead;
         for _ in 0..READS_MAX {
             let head = request.head;
             let facts = opened.facts;
@@ -128,17 +140,22 @@ impl Files {
                     };
                     return Ok(found.body(body));
                 }
-                Content::Changed(again) => opened = again,
+                Content::Changed(again) => {
+                    if again.facts != facts {
+                        refusal = Refusal::Busy;
+                    }
+                    opened = again;
+                }
             }
         }
-        Err(Refusal::Busy.into())
+        Err(refusal.into())
     }
 }
 
 /// What reading a file has come to.
 enum Content {
     Ready(Body),
-    /// The file was changed while it was read; it is to be looked at again.
+    /// The file was changed while it was read, or ended too soon; it is to be looked at again.
     Changed(Opened),
 }
 
@@ -152,7 +169,7 @@ fn content(opened: Opened, part: &Range<u64>, reach: Reach) -> Result<Content, S
     match reach {
         Reach::Disk => match opened.file.read_exact_at(&mut bytes, part.start) {
             Ok(()) => {}
-            // Shorter than it was a moment ago.
+            // Shorter than it was a moment ago, or always shorter than it says.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 return Ok(Content::Changed(opened.look_again()?));
             }

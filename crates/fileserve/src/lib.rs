@@ -41,6 +41,7 @@ mod files;
 mod get;
 pub mod listing;
 mod mime;
+mod pages;
 mod path;
 mod refusal;
 mod representation;

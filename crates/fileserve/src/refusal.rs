@@ -85,9 +85,14 @@ pub enum Refusal {
     /// The kernel has no memory left.
     #[error("out of memory")]
     OutOfMemory,
-    /// Somebody else holds the file, or its path kept changing while it was looked up.
+    /// Somebody else holds the file, or its path kept changing while it was looked up; or as many
+    /// long lists of directories are being made or sent as may be.
     #[error("the file is busy")]
     Busy,
+    /// A file that holds less than its length says, time and again, though nothing changes it:
+    /// many that the kernel makes up are such, as beneath `/sys`.
+    #[error("the file is shorter than it says")]
+    ShortRead,
     /// Any other trouble with the disk.
     #[error("disk trouble (os error {errno})")]
     Disk {
@@ -157,7 +162,7 @@ impl Refusal {
             Refusal::OutOfDescriptors | Refusal::OutOfMemory | Refusal::Busy => {
                 Status::SERVICE_UNAVAILABLE
             }
-            Refusal::Disk { .. } => Status::INTERNAL_SERVER_ERROR,
+            Refusal::ShortRead | Refusal::Disk { .. } => Status::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -190,6 +195,7 @@ impl Refusal {
             Refusal::OutOfDescriptors => "out-of-descriptors",
             Refusal::OutOfMemory => "out-of-memory",
             Refusal::Busy => "busy",
+            Refusal::ShortRead => "short-read",
             Refusal::Disk { .. } => "disk",
         }
     }
@@ -250,6 +256,7 @@ mod tests {
             (Refusal::MethodNotAllowed, 405),
             (Refusal::ParentMissing, 409),
             (Refusal::CodedContent, 415),
+            (Refusal::ShortRead, 500),
         ];
         for (refusal, status) in table {
             assert_eq!(refusal.status().code(), status, "{refusal}");

@@ -113,6 +113,12 @@ impl Root {
         Ok(Root { dir, lookup })
     }
 
+    /// Which directory it is.
+    pub(crate) fn id(&self) -> io::Result<FileId> {
+        let stat = fstat(&self.dir)?;
+        Ok(FileId { device: stat.st_dev, inode: stat.st_ino })
+    }
+
     /// Opens the file or directory at `path` for reading. May block on the disk, not on a FIFO.
     ///
     /// The form of `path` plays no part: whether a file may be asked for with a `/` behind it is
@@ -161,7 +167,7 @@ impl Root {
     }
 
     /// The facts of what is at `path`, even where reading is not permitted.
-    fn look_at(&self, path: &RelPath) -> Result<Facts, Refusal> {
+    pub(crate) fn look_at(&self, path: &RelPath) -> Result<Facts, Refusal> {
         let found = self.look_up(path, linux::LOOK.union(OFlags::CLOEXEC));
         Facts::of(found.map_err(Refusal::from_os)?)
     }

@@ -214,6 +214,84 @@ fn the_access_log_is_neither_served_nor_listed_nor_written() {
     assert_eq!(site.content("access.log").as_deref(), Some(""));
 }
 
+/// A rotated log holds the same addresses, under a name next to the log's.
+#[test]
+fn rotated_logs_are_neither_served_nor_listed_nor_written() {
+    let site = Site::logging_in("logs", "web.log", WRITABLE);
+    site.link("alias", "logs").file("web.log.1", "elsewhere").file("logs/web.logs", "another");
+    let rotated = ["web.log.1", "web.log-20261122.gz", "WEB.LOG.2", "web.log.none"];
+    for name in &rotated[..3] {
+        site.file(&format!("logs/{name}"), "192.0.2.1");
+    }
+    site.file("logs/web.log-analysis/a", "a");
+    for name in rotated {
+        for dir in ["logs", "alias", "x/../logs"] {
+            site.check(&[
+                (&format!("GET /{dir}/{name}"), "404 own-log"),
+                (&format!("GET /{dir}/{name}/"), "404 own-log"),
+                (&format!("PUT /{dir}/{name}\n\nx"), "404 own-log"),
+                (&format!("DELETE /{dir}/{name}"), "404 own-log"),
+            ]);
+        }
+    }
+    // Between a rotation's rename and its signal there is nothing at the log's own path.
+    fs::rename(site.path("logs/web.log"), site.path("logs/web.log.3")).unwrap();
+    site.check(&[
+        ("PUT /logs/web.log\n\nx", "404 own-log"),
+        ("GET /logs/web.log.3", "404 own-log"),
+        ("GET /web.log.1", "200 \"elsewhere\""),
+        ("GET /logs/web.logs", "200 \"another\""),
+        // What is a directory is no log.
+        ("GET /logs/web.log-analysis", "301 /logs/web.log-analysis/"),
+        ("GET /logs/web.log-analysis/a", "200 \"a\""),
+    ]);
+    for dir in ["logs", "alias"] {
+        let response = site.ask(&format!("GET /{dir}/")).response;
+        let page = String::from_utf8(support::octets(&response)).unwrap();
+        assert!(page.contains("web.logs") && page.contains("web.log-analysis/"));
+        for name in [rotated[0], rotated[1], rotated[2], "web.log.3"] {
+            assert!(!page.contains(name), "{name} is listed");
+        }
+    }
+}
+
+/// A link that is the log's path has rotated logs on either side.
+#[test]
+fn a_log_behind_a_link_has_two_names() {
+    let site = Site::logging_in("logs", "web.log", WRITABLE);
+    fs::rename(site.path("logs/web.log"), site.path("logs/today")).unwrap();
+    site.link("logs/web.log", "today");
+    let site = Site::reopened(site, "logs/web.log", WRITABLE);
+    site.check(&[
+        ("PUT /logs/web.log.1\n\nx", "404 own-log"),
+        ("PUT /logs/today.1\n\nx", "404 own-log"),
+        ("PUT /logs/yesterday\n\nx", "201 /logs/yesterday \"File Created: /logs/yesterday\\n\""),
+    ]);
+}
+
+/// It may be left from a run without arguments.
+#[test]
+fn a_log_of_an_earlier_run_is_not_served() {
+    let site = Site::new(WRITABLE);
+    site.file("access.log", "192.0.2.1").file("access.log.1", "192.0.2.1");
+    site.file("dir/access.log", "somebody's");
+    site.check(&[
+        ("GET /access.log", "404 own-log"),
+        ("DELETE /access.log.1", "404 own-log"),
+        ("GET /dir/access.log", "200 \"somebody's\""),
+    ]);
+}
+
+/// As many files of the kernel's have it: a length that is not there to be read.
+#[test]
+fn a_file_shorter_than_it_says_is_told_as_such() {
+    let site = Site::over("/sys/kernel/mm", Options::default());
+    if !site.path("transparent_hugepage/enabled").exists() {
+        return eprintln!("skipped: there is no such file");
+    }
+    site.check(&[("GET /transparent_hugepage/enabled", "500 short-read")]);
+}
+
 /// Short content goes out with the head, long content straight from the file.
 #[test]
 fn content_up_to_16_kib_is_read_into_memory() {

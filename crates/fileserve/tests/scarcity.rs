@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use fileserve::{AccessLog, Files, Options};
-use http_proto::server::Handler;
+use http_proto::server::{Body, Handler};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use support::{Site, WRITABLE};
 
@@ -272,4 +272,58 @@ fn a_root_that_is_renamed_or_removed_is_still_the_root() {
     fs::remove_dir_all(&new).unwrap();
     site.check(&[("GET /a", "404 not-found")]);
     let _: &dyn Handler = &site.files;
+}
+
+/// Who reads a long list slowly holds none of the server's heap, and those who read the same list
+/// hold it together.
+#[test]
+fn a_long_list_is_held_once_whoever_reads_it() {
+    let site = Site::new(Options::default());
+    for number in 0..3000 {
+        site.file(&format!("long/{number}"), "").file(&format!("other/{number}"), "");
+    }
+    site.file("short/a", "");
+    let file = |request: &str| match site.ask(request).response.content() {
+        Body::File(file, range) => Some((Arc::clone(file), range.clone())),
+        _ => None,
+    };
+    let (first, range) = file("GET /long/").expect("a list of 3000 names is sent from a file");
+    assert_eq!(range.end, first.metadata().unwrap().len());
+    let page = support::content(&site.ask("GET /long/").response);
+    assert_eq!(page, "<Index of <a href=\"../\">/</a><a href=\"./\"><bdi>long</bdi></a>/>");
+    let (second, _) = file("GET /long/").unwrap();
+    assert!(Arc::ptr_eq(&first, &second), "nothing has changed");
+    let (other, _) = file("GET /other/").unwrap();
+    assert!(!Arc::ptr_eq(&first, &other), "another list");
+    fs::write(site.path("long/0"), "longer").unwrap();
+    let (changed, _) = file("GET /long/").unwrap();
+    assert!(!Arc::ptr_eq(&first, &changed), "another state of it");
+    assert!(file("GET /short/").is_none());
+}
+
+/// A few threads of the pool at most are kept from others by long lists.
+#[test]
+fn long_lists_are_made_a_few_at_a_time() {
+    let site = Site::new(Options::default());
+    for number in 0..4000 {
+        site.file(&format!("long/{number}"), "");
+    }
+    site.file("short/a", "");
+    let asked = |request: &'static str| {
+        let answers: Vec<String> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..16)
+                .map(|_| scope.spawn(|| (0..2).map(|_| site.brief(request)).collect::<Vec<_>>()))
+                .collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        let good = answers.iter().filter(|answer| answer.starts_with("200")).count();
+        for answer in answers.iter().filter(|answer| !answer.starts_with("200")) {
+            assert_eq!(answer, "503 1 busy", "{request}");
+        }
+        (good, answers.len() - good)
+    };
+    let (good, busy) = asked("GET /long/");
+    assert!(good > 0 && busy > 0, "{good} good, {busy} busy");
+    assert_eq!(asked("GET /short/"), (32, 0), "short ones are no burden");
+    assert!(site.brief("GET /long/").starts_with("200"), "every turn is given back");
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use fileserve::LogFormat;
+use fileserve::{LogFormat, access_log};
 
 use crate::values;
 
@@ -39,7 +39,7 @@ pub(crate) struct Args {
     pub(crate) no_precompressed: bool,
 
     /// Where the access log goes: a file, '-' for standard output, or 'off'
-    #[arg(long, value_name = "PATH|-|off", default_value = "access.log")]
+    #[arg(long, value_name = "PATH|-|off", default_value = access_log::DEFAULT_NAME)]
     pub(crate) access_log: PathBuf,
 
     /// How its lines look: combined, common, json or plain

@@ -2,6 +2,7 @@
 
 mod args;
 mod serve;
+mod typed;
 mod usage;
 mod values;
 
@@ -9,11 +10,15 @@ use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 fn main() -> ExitCode {
-    let args = match args::Args::try_parse() {
-        Ok(args) => args,
+    let read = |matches: ArgMatches| {
+        let typed = typed::Typed::new(&matches);
+        Ok((args::Args::from_arg_matches(&matches)?, typed))
+    };
+    let (args, typed) = match args::Args::command().try_get_matches().and_then(read) {
+        Ok(read) => read,
         Err(error) if error.use_stderr() => return fail(2, usage::sentence(&error)),
         // --help and --version. Nobody may be reading; that is no failure.
         Err(text) => {
@@ -22,7 +27,7 @@ fn main() -> ExitCode {
         }
     };
     init_log(args.verbose);
-    match serve::run(&args) {
+    match serve::run(&args, &typed) {
         Ok(()) => ExitCode::SUCCESS,
         // Causes behind it, never a backtrace.
         Err(error) => fail(1, format_args!("{error:#}")),

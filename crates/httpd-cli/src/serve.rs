@@ -15,32 +15,32 @@ use signal_hook::iterator::Signals;
 use tcp_core::{Limits, Pace, Running, Server};
 
 use crate::args::Args;
-use crate::usage::command;
+use crate::typed::{Quoted, Typed};
 
-/// Serves until a signal says stop.
-pub(crate) fn run(args: &Args) -> Result<()> {
+/// Serves until a signal says stop. `typed` is what `args` were read from.
+pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
     // First, so that no signal finds the default action in place once anything is served. SIGXFSZ
     // comes to who writes a file beyond its limit: caught, it lets the write fail like any other.
     let signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]).context("cannot wait for signals")?;
     // The log comes last of what can fail: a start that comes to nothing should not leave one.
-    Root::open(&args.root).map_err(|error| no_root(args, &error))?;
+    Root::open(&args.root).map_err(|error| no_root(args, typed, &error))?;
     let limits = limits(args);
-    let server = bind(args, &limits)?;
-    let log = Arc::new(open_log(args, limits.workers)?);
+    let server = bind(args, typed, &limits)?;
+    let log = Arc::new(open_log(args, typed, limits.workers)?);
     let options = Options {
         writable: args.writable,
         listing: !args.no_listing,
         hidden: args.hidden,
         precompressed: !args.no_precompressed,
     };
-    let files =
-        Files::new(&args.root, options, Arc::clone(&log)).map_err(|error| no_root(args, &error))?;
+    let files = Files::new(&args.root, options, Arc::clone(&log))
+        .map_err(|error| no_root(args, typed, &error))?;
     let addresses = server.addresses().to_vec();
     let threads = limits.workers + limits.pool;
     let running = server
         .start(Http::with_config(files, config(args)))
-        .map_err(|error| not_started(args, threads, &error))?;
+        .map_err(|error| not_started(typed, threads, &error))?;
     announce(args, &addresses);
     wait(running, signals, &log);
     log.shutdown();
@@ -131,27 +131,29 @@ fn raise_descriptor_limit() -> u64 {
     }
 }
 
-fn bind(args: &Args, limits: &Limits) -> Result<Server> {
+fn bind(args: &Args, typed: &Typed, limits: &Limits) -> Result<Server> {
     let (first, others) = args.bind.split_first().context("there is no address to listen on")?;
-    let mut server =
-        Server::bind(*first, limits.clone()).map_err(|error| not_bound(args, *first, &error))?;
+    let mut server = Server::bind(*first, limits.clone())
+        .map_err(|error| not_bound(args, typed, *first, &error))?;
     for (done, address) in others.iter().enumerate() {
         // Said twice, an address is still one; port 0 is another one each time.
         if address.port() == 0 || !args.bind[..=done].contains(address) {
-            server.listen(*address).map_err(|error| not_bound(args, *address, &error))?;
+            server.listen(*address).map_err(|error| not_bound(args, typed, *address, &error))?;
         }
     }
     Ok(server)
 }
 
 /// Why an address cannot be had, with a way out that has been tried.
-fn not_bound(args: &Args, address: SocketAddr, error: &io::Error) -> anyhow::Error {
-    let at = |other: SocketAddr| command(&format!("-b {other}"), &args.root);
+fn not_bound(args: &Args, typed: &Typed, address: SocketAddr, error: &io::Error) -> anyhow::Error {
+    let is_wrong = |place: usize| args.bind.get(place) == Some(&address);
+    let at = |other: SocketAddr| typed.clone().with("bind", is_wrong, other.to_string());
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             let port = address.port();
             let free = (port.saturating_add(1)..=port.saturating_add(50))
                 .map(|port| SocketAddr::new(address.ip(), port))
+                .filter(|other| !args.bind.contains(other))
                 .find(|other| std::net::TcpListener::bind(other).is_ok())
                 .unwrap_or(SocketAddr::new(address.ip(), 0));
             anyhow!("port {port} is in use - try: {}", at(free))
@@ -172,36 +174,33 @@ fn not_bound(args: &Args, address: SocketAddr, error: &io::Error) -> anyhow::Err
     }
 }
 
-fn no_root(args: &Args, error: &io::Error) -> anyhow::Error {
+fn no_root(args: &Args, typed: &Typed, error: &io::Error) -> anyhow::Error {
     let root = args.root.display();
     match error.kind() {
         io::ErrorKind::NotFound => {
-            anyhow!("there is no directory '{root}' - try: httpd . to serve the current one")
+            let here = typed.clone().with_root(".");
+            anyhow!("there is no directory '{root}' - try: {here} to serve the current one")
         }
         io::ErrorKind::PermissionDenied => {
-            anyhow!("this user may not enter the directory '{root}' - try: chmod +x {root}")
+            let quoted = Quoted(args.root.as_os_str());
+            anyhow!("this user may not enter the directory '{root}' - try: chmod +x {quoted}")
         }
         io::ErrorKind::NotADirectory => {
             let parent = match args.root.parent() {
                 Some(parent) if parent != Path::new("") => parent,
                 _ => Path::new("."),
             };
-            let parent = match parent == Path::new(".") {
-                true => "httpd .".to_owned(),
-                false => command("", parent),
-            };
+            let parent = typed.clone().with_root(parent);
             anyhow!("'{root}' is a file - try its directory: {parent}")
         }
         _ => anyhow!("cannot serve '{root}': {}", in_words(error)),
     }
 }
 
-fn not_started(args: &Args, threads: usize, error: &io::Error) -> anyhow::Error {
-    anyhow!(
-        "cannot start {threads} threads to serve with: {} - try: {}",
-        in_words(error),
-        command("--workers 1 --pool 1", &args.root)
-    )
+fn not_started(typed: &Typed, threads: usize, error: &io::Error) -> anyhow::Error {
+    let fewer = typed.clone().with("workers", |_| true, "1").with("pool", |_| true, "1");
+    let why = in_words(error);
+    anyhow!("cannot start {threads} threads to serve with: {why} - try: {fewer}")
 }
 
 /// What the OS says, as part of a sentence.
@@ -212,7 +211,7 @@ fn in_words(error: &io::Error) -> String {
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
-fn open_log(args: &Args, workers: usize) -> Result<AccessLog> {
+fn open_log(args: &Args, typed: &Typed, workers: usize) -> Result<AccessLog> {
     let path = &args.access_log;
     let log = match path.to_str() {
         Some("off") => Ok(AccessLog::off()),
@@ -227,7 +226,7 @@ fn open_log(args: &Args, workers: usize) -> Result<AccessLog> {
             io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
             _ => in_words(&error),
         };
-        let off = command("--access-log off", &args.root);
+        let off = typed.clone().with("access_log", |_| true, "off");
         anyhow!("cannot write the access log '{}': {why} - try: {off}", path.display())
     })
 }

@@ -1,9 +1,10 @@
 //! Says what is wrong with a command line: one sentence, with a way out.
 
 use std::error::Error as _;
-use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::typed::Quoted;
 
 /// What to print for a command line that clap refuses.
 pub(crate) fn sentence(error: &clap::Error) -> String {
@@ -18,8 +19,8 @@ pub(crate) fn sentence(error: &clap::Error) -> String {
     match (error.kind(), error.source()) {
         (ErrorKind::UnknownArgument, _) if !argument.starts_with('-') => {
             format!(
-                "'{argument}' is one directory too many - one is served: {}",
-                command("", argument)
+                "'{argument}' is one directory too many - one is served: httpd {}",
+                Quoted(argument.as_ref())
             )
         }
         (ErrorKind::UnknownArgument, _) if argument[1..].parse::<f64>().is_ok() => {
@@ -46,19 +47,6 @@ pub(crate) fn sentence(error: &clap::Error) -> String {
             format!("{} - try: httpd --help", line.trim_start_matches("error: "))
         }
     }
-}
-
-/// A command to try: httpd with `flags` and the directory `root`, ready for a shell.
-pub(crate) fn command(flags: &str, root: impl AsRef<Path>) -> String {
-    let root = root.as_ref().to_string_lossy();
-    let plain = |c: char| c.is_alphanumeric() || "/._-+:@%".contains(c);
-    let root = match &*root {
-        "." => String::new(),
-        name if name.chars().all(plain) => format!(" {name}"),
-        name => format!(" '{}'", name.replace('\'', "'\\''")),
-    };
-    let space = if flags.is_empty() { "" } else { " " };
-    format!("httpd{space}{flags}{root}")
 }
 
 #[cfg(test)]
@@ -93,12 +81,5 @@ mod tests {
             ("httpd --drain 0", "--drain 0: that is no number of seconds - try 10 or 0.5"),
             ("httpd --pool 1 --pool 2", "--pool is given twice - once is enough"),
         ]);
-    }
-
-    #[test]
-    fn a_command_to_try_can_be_pasted() {
-        assert_eq!(command("-b 127.0.0.1:8081", "."), "httpd -b 127.0.0.1:8081");
-        assert_eq!(command("", "../site"), "httpd ../site");
-        assert_eq!(command("-v", "it's here"), r"httpd -v 'it'\''s here'");
     }
 }

@@ -9,6 +9,8 @@ use std::path::{self, Path, PathBuf};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
+use super::names::LogName;
+
 /// An open log.
 pub(super) struct Destination {
     file: File,
@@ -56,6 +58,11 @@ impl Destination {
     /// The open file; writes are appended.
     pub(super) fn file(&mut self) -> &mut File {
         &mut self.file
+    }
+
+    /// What it is called, and where; nothing for standard output.
+    pub(super) fn names(&self) -> Vec<LogName> {
+        self.path.as_deref().map(LogName::of).unwrap_or_default()
     }
 
     /// Device and inode; `None` for what is no regular file.

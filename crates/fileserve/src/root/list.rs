@@ -12,6 +12,9 @@ use crate::refusal::Refusal;
 /// some 250 bytes of answer: at the bound that is about 20 ms and 5 MB.
 pub const LISTED_NAMES_MAX: usize = 20_000;
 
+/// A list of up to this many names is short: a few milliseconds. Longer ones are to be bounded.
+pub(crate) const SHORT_NAMES: usize = 1000;
+
 /// What a directory holds.
 #[derive(Debug, Default)]
 pub struct Listing {
@@ -45,6 +48,21 @@ impl Root {
         path: &RelPath,
         serve_hidden: bool,
     ) -> Result<Listing, Refusal> {
+        self.list_bounded(dir, path, serve_hidden, || Ok(()))
+    }
+
+    /// [`list`](Root::list), which asks `long` whether to go on when there are more than
+    /// [`SHORT_NAMES`], hidden ones included.
+    ///
+    /// # Errors
+    /// As for `list`, and what `long` says.
+    pub(crate) fn list_bounded(
+        &self,
+        dir: &Opened,
+        path: &RelPath,
+        serve_hidden: bool,
+        mut long: impl FnMut() -> Result<(), Refusal>,
+    ) -> Result<Listing, Refusal> {
         let mut listing = Listing::default();
         // A descriptor of its own, since the place in the directory belongs to the descriptor, and
         // since `dir` may be open for passing through only.
@@ -55,6 +73,9 @@ impl Root {
             let name = name.map_err(Refusal::from_os)?;
             let name = name.file_name().to_bytes();
             // `.` and `..` are in every directory and do not count.
+            if count == SHORT_NAMES + 2 {
+                long()?;
+            }
             if count == LISTED_NAMES_MAX + 2 {
                 listing.truncated = true;
                 break;

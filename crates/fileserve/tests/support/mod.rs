@@ -57,6 +57,28 @@ impl Site {
         Site::at(home, options, AccessLog::to_file(log, LogFormat::Plain, 1).unwrap())
     }
 
+    /// A site whose access log is `name` in the directory `dir` beneath the root.
+    pub(crate) fn logging_in(dir: &str, name: &str, options: Options) -> Site {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("root").join(dir);
+        fs::create_dir_all(&dir).unwrap();
+        let log = AccessLog::to_file(dir.join(name), LogFormat::Plain, 1).unwrap();
+        Site::at(home, options, log)
+    }
+
+    /// The same root, whose access log is now `log`.
+    pub(crate) fn reopened(site: Site, log: &str, options: Options) -> Site {
+        let log = AccessLog::to_file(site.path(log), LogFormat::Plain, 1).unwrap();
+        Site::at(site.home, options, log)
+    }
+
+    /// A site over a directory that is there already.
+    pub(crate) fn over(dir: &str, options: Options) -> Site {
+        let home = tempfile::tempdir().unwrap();
+        symlink(dir, home.path().join("root")).unwrap();
+        Site::at(home, options, AccessLog::off())
+    }
+
     fn at(home: TempDir, options: Options, log: AccessLog) -> Site {
         let files = Files::new(home.path().join("root"), options, Arc::new(log)).unwrap();
         Site { home, files }
