@@ -1,6 +1,6 @@
 //! Chunked content: what the connection makes of it is what a slow reading of §7.1 makes of it.
 
-use http_proto::{Limits, Reject};
+use http_proto::{Limits, Reject, RequestHead};
 
 use super::head::is_tchar;
 use super::limits;
@@ -8,34 +8,43 @@ use super::play::{self, Ending};
 
 /// `data` is what stands behind the head of a chunked request, and perhaps behind its end.
 pub fn check(data: &[u8]) {
-    const HEAD: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let wire = [HEAD, data].concat();
     for limits in limits::sets() {
-        let whole = play::play(&wire, [], &limits);
-        play::assert_same(&whole, &play::play(&wire, 1..wire.len(), &limits), "octet by octet");
-        for step in [2, 3, 7] {
-            let cuts = (HEAD.len()..wire.len()).step_by(step);
-            play::assert_same(&whole, &play::play(&wire, cuts, &limits), "in steps");
+        check_behind("", &Trailers::Any, data, &limits);
+    }
+    let names = vec![b"X".to_vec(), b"authorization".to_vec(), vec![b'y'; 65]];
+    let announcement = format!("Trailer: x, Authorization\r\nTrailer: {}\r\n", "y".repeat(65));
+    check_behind(&announcement, &Trailers::Announced(names), data, &Limits::default());
+}
+
+fn check_behind(announcement: &str, announced: &Trailers, data: &[u8], limits: &Limits) {
+    let head =
+        format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n{announcement}\r\n");
+    let wire = [head.as_bytes(), data].concat();
+    let whole = play::play(&wire, [], limits);
+    let octets = play::play(&wire, 1..wire.len(), limits);
+    play::assert_same(&whole, &octets, "at once, and octet by octet");
+    let threes = play::play(&wire, (head.len()..wire.len()).step_by(3), limits);
+    play::assert_same(&whole, &threes, "at once, and three by three");
+
+    // A head that is over the limits is not what this is about.
+    let Some(told) = whole.requests.first() else { return };
+    match (read(data, announced, limits), told.end) {
+        (Read::Complete { content, taken }, Some(end)) => {
+            assert_eq!(end, head.len() + taken);
+            assert_eq!(told.content, content);
         }
-        let Some(told) = whole.requests.first() else { continue };
-        match (read(data, &limits), told.end) {
-            (Read::Complete { content, taken }, Some(end)) => {
-                assert_eq!(end, HEAD.len() + taken);
-                assert_eq!(told.content, content);
-            }
-            (Read::Refused, None) => {
-                assert!(matches!(whole.ending, Ending::Refused(_)), "{whole:?}");
-            }
-            // What no octet behind it can mend is refused before its line is complete.
-            (Read::Incomplete { content }, None) => {
-                assert!(!matches!(whole.ending, Ending::Closed(_)), "{whole:?}");
-                assert_eq!(told.content, content);
-            }
-            (read, _) => panic!("{read:?}\n{whole:#?}"),
+        (Read::Refused, None) => {
+            assert!(matches!(whole.ending, Ending::Refused(_)), "{whole:?}");
         }
-        if let (Ending::Refused(reject), None) = (whole.ending, told.end) {
-            check_reason(reject);
+        // What no octet behind it can mend is refused before its line is complete.
+        (Read::Incomplete { content }, None) => {
+            assert!(!matches!(whole.ending, Ending::Closed(_)), "{whole:?}");
+            assert_eq!(told.content, content);
         }
+        (read, _) => panic!("{read:?}\n{whole:#?}"),
+    }
+    if let (Ending::Refused(reject), None) = (whole.ending, told.end) {
+        check_reason(reject);
     }
 }
 
@@ -49,10 +58,40 @@ fn check_reason(reject: Reject) {
             | Reject::BadChunkEnd
             | Reject::BadTrailer
             | Reject::ForbiddenTrailer
+            | Reject::UnannouncedTrailer
             | Reject::TrailersTooLarge
             | Reject::ContentTooLarge
     );
     assert!(known, "{reject:?} for chunked content");
+}
+
+/// Which trailer fields a request may have.
+pub(crate) enum Trailers {
+    /// It has no Trailer field.
+    Any,
+    /// Those that its Trailer field names.
+    Announced(Vec<Vec<u8>>),
+}
+
+impl Trailers {
+    pub(crate) fn of(head: &RequestHead<'_>) -> Trailers {
+        match head.fields.first("trailer") {
+            None => Trailers::Any,
+            Some(_) => {
+                Trailers::Announced(head.fields.elements("trailer").map(<[u8]>::to_vec).collect())
+            }
+        }
+    }
+
+    fn allow(&self, name: &[u8]) -> bool {
+        match self {
+            Trailers::Any => true,
+            // Longer names are not kept, so that what was announced cannot be told.
+            Trailers::Announced(names) => {
+                name.len() <= 64 && names.iter().any(|each| each.eq_ignore_ascii_case(name))
+            }
+        }
+    }
 }
 
 /// What a chunked body is.
@@ -67,18 +106,18 @@ pub(crate) enum Read {
 }
 
 /// Reads `body` line by line, as one would by hand.
-pub(crate) fn read(body: &[u8], limits: &Limits) -> Read {
+pub(crate) fn read(body: &[u8], announced: &Trailers, limits: &Limits) -> Read {
     let mut content = Vec::new();
     let mut rest = body;
-    let mut announced: u64 = 0;
+    let mut total: u64 = 0;
     let mut extensions = 0;
     loop {
         let Some((line, behind)) = split_line(rest) else { return Read::Incomplete { content } };
         let Some((size, extension_bytes)) = size_line(line) else { return Read::Refused };
         rest = behind;
         extensions += extension_bytes;
-        announced = announced.saturating_add(size);
-        if extensions > 16 * 1024 || announced > limits.content_bytes {
+        total = total.saturating_add(size);
+        if extensions > 16 * 1024 || total > limits.content_bytes {
             return Read::Refused;
         }
         if size == 0 {
@@ -96,7 +135,7 @@ pub(crate) fn read(body: &[u8], limits: &Limits) -> Read {
             _ => return Read::Refused,
         }
     }
-    match trailers(rest, limits) {
+    match trailers(rest, announced, limits) {
         Ok(Some(behind)) => Read::Complete { content, taken: body.len() - behind.len() },
         Ok(None) => Read::Incomplete { content },
         Err(Refused) => Read::Refused,
@@ -189,7 +228,11 @@ fn is_text(b: u8) -> bool {
 }
 
 /// What is behind the trailer section, once it is complete.
-fn trailers<'a>(section: &'a [u8], limits: &Limits) -> Result<Option<&'a [u8]>, Refused> {
+fn trailers<'a>(
+    section: &'a [u8],
+    announced: &Trailers,
+    limits: &Limits,
+) -> Result<Option<&'a [u8]>, Refused> {
     const FORBIDDEN: [&str; 6] =
         ["authorization", "connection", "content-length", "host", "trailer", "transfer-encoding"];
     let mut rest = section;
@@ -211,7 +254,8 @@ fn trailers<'a>(section: &'a [u8], limits: &Limits) -> Result<Option<&'a [u8]>, 
             && name.iter().all(|&b| is_tchar(b))
             && !value.iter().any(|&b| b != b'\t' && b.is_ascii_control());
         let forbidden = FORBIDDEN.iter().any(|each| name.eq_ignore_ascii_case(each.as_bytes()));
-        if !sane || forbidden || lines > limits.field_lines.min(128) {
+        let unwanted = forbidden || !announced.allow(name);
+        if !sane || unwanted || lines > limits.field_lines.min(128) {
             return Err(Refused);
         }
     }

@@ -2,7 +2,7 @@
 
 use http_proto::{Framing, Limits, Reject, RequestHead};
 
-use super::chunked::{self, Read};
+use super::chunked::{self, Read, Trailers};
 use super::limits;
 use super::play::{self, Ending, Told, Transcript};
 
@@ -53,7 +53,7 @@ fn expected<'a>(wire: &'a [u8], limits: &Limits) -> Transcript<'a> {
                 let there = length.min(rest.len());
                 (rest[..there].to_vec(), (there == length).then_some(there), None)
             }
-            Framing::Chunked => match chunked::read(rest, limits) {
+            Framing::Chunked => match chunked::read(rest, &Trailers::of(&head), limits) {
                 Read::Complete { content, taken } => (content, Some(taken), None),
                 Read::Incomplete { content } => (content, None, None),
                 Read::Refused => (Vec::new(), None, Some(Reject::BadChunkSize)),

@@ -15,12 +15,14 @@
 #![forbid(unsafe_code)]
 
 pub mod chunked;
+pub mod coding;
 pub mod conversation;
 pub mod date;
 pub mod differential;
 pub mod etag;
 pub mod head;
 mod limits;
+pub mod multipart;
 mod play;
 pub mod preconditions;
 pub mod range;
@@ -30,14 +32,15 @@ pub mod target;
 pub type Check = fn(&[u8]);
 
 /// Every target: its name, which is also that of its directory in `corpus/`, and what it checks.
-// A plan for multipart/byteranges, once there is one, takes its place behind `range`.
-pub const TARGETS: [(&str, Check); 9] = [
+pub const TARGETS: [(&str, Check); 11] = [
     ("head", head::check),
     ("chunked", chunked::check),
     ("conversation", conversation::check),
     ("target", target::check),
     ("range", range::check),
+    ("multipart", multipart::check),
     ("preconditions", preconditions::check),
+    ("coding", coding::check),
     ("etag", etag::check),
     ("date", date::check),
     ("differential", differential::check),

@@ -95,11 +95,11 @@ fn is_target(method: &str, text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else { return false };
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     let known = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
-    known && host_and_port(authority).is_some_and(|(host, _)| !host.is_empty())
+    known && host_and_port(authority).is_some()
 }
 
 /// `uri-host [ ":" [ port ] ]`, the port as a number.
-fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
+pub(crate) fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
     // The last colon, unless it is inside of brackets.
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port),
@@ -115,7 +115,7 @@ fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
     let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let valid = match literal {
         Some(literal) => literal.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => host.len() <= 255 && is_reg_name(host),
+        None => (1..=255).contains(&host.len()) && is_reg_name(host),
     };
     valid.then_some((host, port))
 }
