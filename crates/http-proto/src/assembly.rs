@@ -12,15 +12,26 @@ pub struct ResponseHead<'a> {
     pub status: Status,
     /// Field lines of this response.
     pub fields: &'a FieldBlock,
-    /// Octets of content, also where the content itself is left out, as for HEAD (RFC 9110 §8.6).
-    /// `None` leaves the field out.
-    pub content_length: Option<u64>,
+    /// How the client knows where the content ends, also where the content itself is left out, as
+    /// for HEAD (RFC 9110 §8.6).
+    pub framing: ResponseFraming,
     /// What becomes of the connection.
     pub persistence: Persistence,
     /// For the Date field (RFC 9110 §6.6.1).
     pub date: HttpDate,
     /// For the Server field; empty to leave it out (RFC 9110 §10.2.4 warns of needless detail).
     pub server: &'a str,
+}
+
+/// How the end of a response's content is told (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseFraming {
+    /// By no field: the status has no content, or the content ends with the connection.
+    Unsaid,
+    /// So many octets.
+    Length(u64),
+    /// By the last of its chunks: see [`write_chunk`] and [`LAST_CHUNK`]. For HTTP/1.1 clients only.
+    Chunked,
 }
 
 /// What a response says of the connection (RFC 9112 §9.3, §9.6).
@@ -64,10 +75,14 @@ impl ResponseHead<'_> {
         }
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(self.fields.as_bytes());
-        if let Some(length) = self.content_length {
-            out.extend_from_slice(b"Content-Length: ");
-            write_number(out, length);
-            out.extend_from_slice(b"\r\n");
+        match self.framing {
+            ResponseFraming::Unsaid => {}
+            ResponseFraming::Length(length) => {
+                out.extend_from_slice(b"Content-Length: ");
+                write_number(out, length);
+                out.extend_from_slice(b"\r\n");
+            }
+            ResponseFraming::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         }
         out.extend_from_slice(match self.persistence {
             Persistence::Keep => b"\r\n",
@@ -76,6 +91,21 @@ impl ResponseHead<'_> {
         });
     }
 }
+
+/// Appends `octets` to chunked content (RFC 9112 §7.1). No octets are no chunk: an empty one would
+/// be the last.
+pub fn write_chunk(out: &mut Vec<u8>, octets: &[u8]) {
+    if octets.is_empty() {
+        return;
+    }
+    // Writing into a Vec cannot fail.
+    let _ = write!(out, "{:x}\r\n", octets.len());
+    out.extend_from_slice(octets);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What stands behind the last chunk of content, without trailers (RFC 9112 §7.1).
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// The date as text; the last one is kept for each thread, since all responses of a second share
 /// it.
@@ -104,14 +134,14 @@ mod tests {
 
     use super::*;
 
-    fn check(persistence: Persistence, content_length: Option<u64>, expected: &str) {
+    fn check(persistence: Persistence, framing: ResponseFraming, expected: &str) {
         let mut fields = FieldBlock::default();
         fields.push("ETag", b"\"a\"");
         let date = HttpDate::from(UNIX_EPOCH + Duration::from_secs(784_111_777));
         let head = ResponseHead {
             status: Status::OK,
             fields: &fields,
-            content_length,
+            framing,
             persistence,
             date,
             server: "httpd",
@@ -125,15 +155,30 @@ mod tests {
     fn a_head_is_its_status_line_its_fields_and_an_empty_line() {
         check(
             Persistence::Keep,
-            Some(12),
+            ResponseFraming::Length(12),
             "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: httpd\r\n\
              ETag: \"a\"\r\nContent-Length: 12\r\n\r\n",
         );
         check(
             Persistence::Close,
-            None,
+            ResponseFraming::Unsaid,
             "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: httpd\r\n\
              ETag: \"a\"\r\nConnection: close\r\n\r\n",
         );
+        check(
+            Persistence::Keep,
+            ResponseFraming::Chunked,
+            "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: httpd\r\n\
+             ETag: \"a\"\r\nTransfer-Encoding: chunked\r\n\r\n",
+        );
+    }
+
+    #[test]
+    fn a_chunk_is_its_size_and_its_octets_and_no_octets_are_no_chunk() {
+        let mut out = Vec::new();
+        write_chunk(&mut out, b"");
+        write_chunk(&mut out, &[b'x'; 26]);
+        out.extend_from_slice(LAST_CHUNK);
+        assert_eq!(out, [b"1a\r\n", &[b'x'; 26][..], b"\r\n0\r\n\r\n"].concat());
     }
 }

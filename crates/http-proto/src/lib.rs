@@ -43,7 +43,7 @@ pub mod server;
 mod status;
 mod target;
 
-pub use assembly::{CONTINUE, Persistence, ResponseHead};
+pub use assembly::{CONTINUE, LAST_CHUNK, Persistence, ResponseFraming, ResponseHead, write_chunk};
 pub use byteranges::{Byteranges, Part};
 pub use coding::{AcceptEncoding, Coding};
 pub use connection::{Connection, Event};

@@ -40,9 +40,10 @@ mod reply;
 mod response;
 mod service;
 mod session;
+mod stream;
 
 pub use exchange::Exchange;
 pub use handler::{Answer, Handler, Receiver, Request};
-pub use response::{Body, Response};
+pub use response::{Body, Produced, Response, Source};
 pub use service::{Config, Http};
 pub use session::HttpSession;

@@ -2,10 +2,11 @@
 
 use tcp_core::{Now, Output, Wait};
 
-use super::session::{Asked, HttpSession, State, Then, Turn, has_gathered};
+use super::session::{Asked, HttpSession, Reply, State, Then, Turn, has_gathered};
+use super::stream::Streaming;
 use super::{Exchange, Handler, Response};
-use crate::assembly::{Persistence, ResponseHead};
-use crate::{HttpDate, Method, Reject, RequestHead, Status};
+use crate::assembly::{Persistence, ResponseFraming, ResponseHead};
+use crate::{HttpDate, Method, Reject, RequestHead, Status, Version};
 
 /// Content up to this many octets is recorded as sent when it is handed over; longer content, and
 /// that of files, when it has gone.
@@ -15,14 +16,20 @@ impl<H: Handler> HttpSession<H> {
     /// Puts a response into the output and goes on as the request and `rest` allow.
     pub(super) fn respond(
         &mut self,
-        response: Response,
+        mut response: Response,
         head: &RequestHead<'_>,
         begun: Now,
         rest: Then,
         turn: &mut Turn<'_, '_>,
     ) -> Option<Wait> {
         let now = turn.now;
-        let keep = head.persistent && !now.stopping && rest != Then::Linger;
+        let framing = framing_of(&response, head.version);
+        // HEAD is GET without the content (RFC 9110 §9.3.2).
+        let silent = head.method == Method::Head || response.status.is_bodiless();
+        let source = response.source.take().filter(|_| !silent);
+        // Content of which no field tells the end ends with the connection (RFC 9112 §6.3).
+        let endless = source.is_some() && framing == ResponseFraming::Unsaid;
+        let keep = head.persistent && !now.stopping && rest != Then::Linger && !endless;
         let then = match (keep, rest) {
             (true, rest) => rest,
             // Who has said `close` sends nothing more - unless it already has (RFC 9112 §9.6). When
@@ -35,13 +42,18 @@ impl<H: Handler> HttpSession<H> {
         }
         let persistence = Persistence::of(head.version, keep);
         let Response { status, reason, .. } = response;
-        // HEAD is GET without the content (RFC 9110 §9.3.2).
-        let silent = head.method == Method::Head;
         let is_file = response.body.has_file();
-        let length = self.write(response, persistence, silent, now, turn.output);
+        let length = self.write(response, framing, persistence, silent, now, turn.output);
+        if let Some(source) = source {
+            let asked = Asked::new(head.octets(), begun);
+            let reply = Reply { asked, status, reason, then };
+            let chunked = framing == ResponseFraming::Chunked;
+            self.state = State::Stream(Box::new(Streaming::new(source, reply, chunked)));
+            return None;
+        }
         if length > 0 && (is_file || length > SHORT_BYTES_MAX) {
             let asked = Asked::new(head.octets(), begun);
-            self.state = State::Send { asked, status, reason, length, then };
+            self.state = State::Send { reply: Reply { asked, status, reason, then }, length };
             return Some(Wait::Drain);
         }
         self.record_head(head, begun, status, reason, length, now);
@@ -101,35 +113,36 @@ impl<H: Handler> HttpSession<H> {
         self.connection.close();
         self.state = State::Over;
         let response = Response::error(reject.status());
-        let sent = self.write(response, Persistence::Close, silent, now, output);
+        let framing = ResponseFraming::Length(response.body.len());
+        let sent = self.write(response, framing, Persistence::Close, silent, now, output);
         record(self, sent);
         Wait::Linger
     }
 
-    /// Appends head and content; says how much content there is.
+    /// Appends the head and, unless `silent`, the content; says how much content that is.
     fn write(
         &self,
         response: Response,
+        framing: ResponseFraming,
         persistence: Persistence,
         silent: bool,
         now: Now,
         output: &mut Output,
     ) -> u64 {
         let Response { status, fields, body, .. } = response;
-        let bodiless = status.is_bodiless();
-        let length = body.len();
         let head = ResponseHead {
             status,
             fields: &fields,
-            content_length: (!bodiless).then_some(length),
+            framing,
             persistence,
             date: HttpDate::from(now.wall),
             server: self.shared.config.server,
         };
         head.write(output.tail());
-        if silent || bodiless {
+        if silent {
             return 0;
         }
+        let length = body.len();
         body.put(output);
         length
     }
@@ -137,9 +150,12 @@ impl<H: Handler> HttpSession<H> {
     /// The long response under way has ended, `sent` octets of its content in.
     pub(super) fn record_sent(&mut self, now: Now, sent: u64) {
         let state = std::mem::replace(&mut self.state, State::Over);
-        if let State::Send { asked, status, reason, .. } = state {
-            self.record(&asked, status, reason, sent, now);
-        }
+        let reply = match state {
+            State::Send { reply, .. } => reply,
+            State::Stream(streaming) => streaming.into_reply(),
+            _ => return,
+        };
+        self.record(&reply.asked, reply.status, reply.reason, sent, now);
     }
 
     fn record(
@@ -179,5 +195,15 @@ impl<H: Handler> HttpSession<H> {
 
     fn line_bytes_max(&self) -> usize {
         usize::from(self.shared.config.limits.request_line_bytes)
+    }
+}
+
+/// How the end of the content is told to a client of `version`.
+fn framing_of(response: &Response, version: Version) -> ResponseFraming {
+    match (&response.source, version) {
+        _ if response.status.is_bodiless() => ResponseFraming::Unsaid,
+        (None, _) => ResponseFraming::Length(response.body.len()),
+        (Some(_), Version::Http11) => ResponseFraming::Chunked,
+        (Some(_), Version::Http10) => ResponseFraming::Unsaid,
     }
 }

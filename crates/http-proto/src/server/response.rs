@@ -1,6 +1,7 @@
 //! A response as a handler gives it: status, fields, content.
 
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ pub struct Response {
     pub(crate) status: Status,
     pub(crate) fields: FieldBlock,
     pub(crate) body: Body,
+    pub(crate) source: Option<SourceBox>,
     pub(crate) reason: Option<&'static str>,
 }
 
@@ -32,6 +34,36 @@ pub enum Body {
     File(Arc<File>, Range<u64>),
     /// Several of these, one after the other.
     Parts(Vec<Body>),
+}
+
+/// Makes content while it is sent.
+pub trait Source: Send {
+    /// Appends the next octets to `out`, on a pool thread: called again when the client has taken
+    /// them, so what is appended at a time bounds what one slow client holds in memory. Some 64 KiB
+    /// are worth the way to the pool and back.
+    ///
+    /// # Errors
+    /// The content cannot be completed. The connection is reset, so that the client cannot take
+    /// what it has got for all of it.
+    fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Produced>;
+}
+
+/// How far a [`Source`] has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Produced {
+    /// There may be more.
+    More,
+    /// That was all.
+    All,
+}
+
+/// A [`Source`], whichever.
+pub(crate) struct SourceBox(pub(crate) Box<dyn Source>);
+
+impl std::fmt::Debug for SourceBox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Source")
+    }
 }
 
 impl Body {
@@ -75,7 +107,13 @@ impl Body {
 impl Response {
     /// A response with `status`, no fields and no content yet.
     pub fn new(status: Status) -> Response {
-        Response { status, fields: FieldBlock::default(), body: Body::Empty, reason: None }
+        Response {
+            status,
+            fields: FieldBlock::default(),
+            body: Body::Empty,
+            source: None,
+            reason: None,
+        }
     }
 
     /// A `text/plain` response of one string.
@@ -104,6 +142,16 @@ impl Response {
     /// Sets the content.
     pub fn body(mut self, body: Body) -> Response {
         self.body = body;
+        self.source = None;
+        self
+    }
+
+    /// Lets the content come from `source`, piece by piece: for what is made while it is sent, and
+    /// whose length nobody knows before. It goes out in chunks; to an HTTP/1.0 client, which knows
+    /// none, until the connection closes.
+    pub fn stream(mut self, source: impl Source + 'static) -> Response {
+        self.body = Body::Empty;
+        self.source = Some(SourceBox(Box::new(source)));
         self
     }
 
@@ -123,7 +171,17 @@ impl Response {
         &self.fields
     }
 
-    /// The content.
+    /// Whether the content is streamed, as [`stream`](Self::stream) says.
+    pub fn is_streamed(&self) -> bool {
+        self.source.is_some()
+    }
+
+    /// The source of streamed content, taken out.
+    pub fn into_source(self) -> Option<Box<dyn Source>> {
+        self.source.map(|source| source.0)
+    }
+
+    /// The content; empty when it is streamed.
     pub fn content(&self) -> &Body {
         &self.body
     }

@@ -7,7 +7,7 @@ use tcp_core::{Accepted, Now, Pace, Service};
 
 use super::session::HttpSession;
 use super::{Exchange, Handler};
-use crate::assembly::{Persistence, ResponseHead};
+use crate::assembly::{Persistence, ResponseFraming, ResponseHead};
 use crate::{FieldBlock, HttpDate, Limits, Status};
 
 /// HTTP/1.1 over tcp-core: a [`tcp_core::Service`] that answers with a [`Handler`].
@@ -83,7 +83,7 @@ impl<H: Handler> Service for Http<H> {
         let head = ResponseHead {
             status: Status::SERVICE_UNAVAILABLE,
             fields: &fields,
-            content_length: Some(page.len() as u64),
+            framing: ResponseFraming::Length(page.len() as u64),
             persistence: Persistence::Close,
             date: HttpDate::from(now.wall),
             server: self.shared.config.server,

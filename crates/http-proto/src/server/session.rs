@@ -7,6 +7,7 @@ use tcp_core::{Accepted, Input, Now, Output, Session, Wait};
 
 use super::content::{Receiving, Transfer, UNWANTED_BYTES_MAX, takes_content};
 use super::service::Shared;
+use super::stream::Streaming;
 use super::{Answer, Handler, Request, Response};
 use crate::assembly::CONTINUE;
 use crate::framing::Expectation;
@@ -46,8 +47,10 @@ pub(super) enum State {
     Receive(Box<Receiving>),
     /// Answered; the rest of the request's content is thrown away before the next one is read.
     Skip { transfer: Transfer },
+    /// A response is going out whose content is still being made, on pool threads.
+    Stream(Box<Streaming>),
     /// A long response is going out; it is recorded, and the next request read, when it has gone.
-    Send { asked: Asked, status: Status, reason: Option<&'static str>, length: u64, then: Then },
+    Send { reply: Reply, length: u64 },
     /// The last response has been given.
     Over,
 }
@@ -58,6 +61,14 @@ pub(super) struct Asked {
     pub(super) head: Box<[u8]>,
     /// When the head was complete.
     pub(super) begun: Now,
+}
+
+/// A response whose content takes its time: what is recorded of it, and what comes then.
+pub(super) struct Reply {
+    pub(super) asked: Asked,
+    pub(super) status: Status,
+    pub(super) reason: Option<&'static str>,
+    pub(super) then: Then,
 }
 
 /// What follows a response.
@@ -88,6 +99,7 @@ impl<H: Handler> Session for HttpSession<H> {
                 State::Ask { .. } => self.take_answer(turn),
                 State::Receive(_) => self.receive(turn),
                 State::Skip { .. } => self.skip(turn),
+                State::Stream(_) => self.stream(turn),
                 State::Send { .. } => self.sent(turn.now),
                 State::Over => Some(Wait::Linger),
             };
@@ -117,6 +129,7 @@ impl<H: Handler> Session for HttpSession<H> {
                 });
             }
             State::Receive(receiving) => receiving.hand_over(),
+            State::Stream(streaming) => streaming.produce(),
             _ => {}
         }
     }
@@ -136,9 +149,12 @@ impl<H: Handler> Session for HttpSession<H> {
     }
 
     fn closed(&mut self, now: Now, unsent: u64) {
-        if let State::Send { length, .. } = self.state {
-            self.record_sent(now, length.saturating_sub(unsent));
-        }
+        let length = match &self.state {
+            State::Send { length, .. } => *length,
+            State::Stream(streaming) => streaming.length(),
+            _ => return,
+        };
+        self.record_sent(now, length.saturating_sub(unsent));
     }
 }
 
@@ -262,7 +278,7 @@ impl<H: Handler> HttpSession<H> {
 
     /// A long response has gone out.
     fn sent(&mut self, now: Now) -> Option<Wait> {
-        let State::Send { length, then, .. } = self.state else { return None };
+        let State::Send { reply: Reply { then, .. }, length } = self.state else { return None };
         self.record_sent(now, length);
         self.go_on(then, now)
     }

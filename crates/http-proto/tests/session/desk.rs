@@ -1,9 +1,12 @@
 //! The handler behind the sessions of these tests: one path for each thing a handler can do.
 
 use std::fs::File;
+use std::io;
 use std::sync::{Arc, Mutex};
 
-use http_proto::server::{Answer, Body, Exchange, Handler, Receiver, Request, Response};
+use http_proto::server::{
+    Answer, Body, Exchange, Handler, Produced, Receiver, Request, Response, Source,
+};
 use http_proto::{Status, error_page};
 
 /// Octets of `/long`: recorded when they have gone.
@@ -35,6 +38,11 @@ impl Handler for Desk {
             "/long" => Response::new(Status::OK).body(shared(LONG)),
             "/edge" => Response::new(Status::OK).body(shared(EDGE)),
             "/bulky" => Response::new(Status::OK).body(Body::Bytes(vec![b'x'; BULKY])),
+            "/stream" => Response::new(Status::OK).stream(Pieces::of(&["one", "", "two", "three"])),
+            "/nothing" => Response::new(Status::OK).stream(Pieces::of(&[])),
+            "/broken" => Response::new(Status::OK).stream(Pieces::of(&["one", "!"])),
+            // Content that may not be sent, as a careless handler would give it.
+            "/stream-same" => Response::new(Status::NOT_MODIFIED).stream(Pieces::of(&["same"])),
             "/refuse" => Response::text(Status::FORBIDDEN, "no").reason("refused"),
             _ => return None,
         })
@@ -76,6 +84,26 @@ impl Handler for Desk {
         let head = if exchange.head.is_some() { "" } else { "? " };
         let reason = exchange.reason.map(|reason| format!(" {reason}")).unwrap_or_default();
         note(&self.notes, format!("{head}{line} {}{reason} {sent}", status.code()));
+    }
+}
+
+/// Content that is made piece by piece; `!` cannot be made.
+struct Pieces(Vec<&'static str>);
+
+impl Pieces {
+    fn of(pieces: &[&'static str]) -> Pieces {
+        Pieces(pieces.iter().rev().copied().collect())
+    }
+}
+
+impl Source for Pieces {
+    fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Produced> {
+        match self.0.pop() {
+            None => return Ok(Produced::All),
+            Some("!") => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Some(piece) => out.extend_from_slice(piece.as_bytes()),
+        }
+        Ok(Produced::More)
     }
 }
 

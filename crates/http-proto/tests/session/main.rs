@@ -9,5 +9,6 @@ mod desk;
 mod endings;
 mod expectations;
 mod fuzz;
+mod streams;
 mod talk;
 mod timeouts;

@@ -252,6 +252,10 @@ fn take_answer(rest: &mut &[u8]) -> String {
         assert!(lengths.is_empty(), "no length where there is no content: {head}");
         return text;
     }
+    if code == 200 && lengths.is_empty() {
+        let chunked = all("transfer-encoding") == ["chunked"];
+        return text + &take_streamed(rest, chunked);
+    }
     let [length] = lengths[..] else { panic!("one Content-Length: {head}") };
     let length: usize = length.parse().expect("a length is a number");
     let silent = rest.is_empty() || rest.starts_with(b"HTTP/1.1 ");
@@ -271,6 +275,29 @@ fn take_answer(rest: &mut &[u8]) -> String {
         short => write!(text, " \"{}\"", short.escape_ascii()).expect("a String takes all"),
     }
     text
+}
+
+/// Content without a length: its chunks, joined by `+`, or all that there is until the end.
+fn take_streamed(rest: &mut &[u8], chunked: bool) -> String {
+    let mut text = if chunked { " chunks " } else { " until the end " }.to_string();
+    if !chunked {
+        write!(text, "\"{}\"", rest.escape_ascii()).expect("a String takes all");
+        *rest = &[];
+        return text;
+    }
+    while !rest.is_empty() && !rest.starts_with(b"HTTP/1.1 ") {
+        let end = rest.windows(2).position(|octets| octets == b"\r\n").expect("a size line");
+        let size = std::str::from_utf8(&rest[..end]).expect("a size in ASCII");
+        let size = usize::from_str_radix(size, 16).expect("a size is hexadecimal");
+        let (chunk, behind) = rest[end + 2..].split_at(size);
+        assert_eq!(&behind[..2], b"\r\n", "a line end behind a chunk");
+        *rest = &behind[2..];
+        if size == 0 {
+            return text + "end";
+        }
+        write!(text, "\"{}\" + ", chunk.escape_ascii()).expect("a String takes all");
+    }
+    text + "nothing"
 }
 
 fn shown(length: usize, page: usize) -> String {
