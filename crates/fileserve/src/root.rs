@@ -73,6 +73,8 @@ pub struct Facts {
     pub len: u64,
     /// Last modification, as exact as the file system keeps it; may lie before 1970 and ahead.
     pub mtime: SystemTime,
+    /// Last change of anything, by the file system's own clock: unlike `mtime`, nobody can set it.
+    pub ctime: SystemTime,
     /// Permission bits, without the file type.
     pub mode: u32,
     /// Which file it is, as long as it exists: tells the server's own files from others.
@@ -235,6 +237,7 @@ impl Facts {
             kind,
             len: u64::try_from(stat.st_size).unwrap_or(0),
             mtime: time_of(stat.st_mtime, stat.st_mtime_nsec),
+            ctime: time_of(stat.st_ctime, stat.st_ctime_nsec),
             mode: stat.st_mode & 0o7777,
             id: FileId { device: stat.st_dev, inode: stat.st_ino },
         })

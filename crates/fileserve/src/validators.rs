@@ -30,15 +30,17 @@ pub fn validators(facts: &Facts, coding: Coding) -> Validators {
 
 /// The tag that a client is told of a file with `facts`, as of `now`; there always is one.
 ///
-/// It is strong, unless the last change is so recent (or dated ahead of the clock) that another
-/// one with the same length could follow under the same time: a strong tag has to differ for any
-/// two versions (RFC 9110 §8.8.1), so such a file gets a weak one. It turns strong with age and is
-/// the same otherwise, so a copy taken early can still be revalidated.
+/// A strong tag has to differ for any two versions (RFC 9110 §8.8.1). While the last change is so
+/// recent that another one with the same length could get the same time, the tag is weak and this
+/// answer's alone: whoever holds it is sent the file again, rather than told that a second change
+/// never was. A file that is dated further ahead has got its time from somebody who can set it
+/// again: its tag is weak as well, but stays what it is.
 pub fn told_tag(facts: &Facts, coding: Coding, now: SystemTime) -> Option<EntityTag> {
     let opaque = opaque_tag(facts, coding);
-    match is_settled(facts.mtime, now) {
-        true => EntityTag::strong(opaque.as_bytes()),
-        false => EntityTag::weak(opaque.as_bytes()),
+    match age(facts.mtime, now) {
+        Age::Settled => EntityTag::strong(opaque.as_bytes()),
+        Age::Young => EntityTag::weak(format!("{opaque}-{:x}", from_epoch(now).1).as_bytes()),
+        Age::Ahead => EntityTag::weak(opaque.as_bytes()),
     }
 }
 
@@ -48,11 +50,30 @@ pub fn last_modified(facts: &Facts, now: SystemTime) -> HttpDate {
     HttpDate::from(facts.mtime.min(now))
 }
 
-/// Whether no further change could get the time `mtime`.
-fn is_settled(mtime: SystemTime, now: SystemTime) -> bool {
+/// Whether a further change could get the time of the last one.
+enum Age {
+    /// No: the clock has gone on since.
+    Settled,
+    /// Yes.
+    Young,
+    /// Only if somebody set it: the clock is not there yet.
+    Ahead,
+}
+
+fn age(mtime: SystemTime, now: SystemTime) -> Age {
     let whole = from_epoch(mtime).1.is_multiple_of(1_000_000_000);
     let tick = if whole { COARSE_TICK } else { TICK };
-    now.duration_since(mtime).is_ok_and(|age| age >= tick)
+    match now.duration_since(mtime) {
+        Ok(age) if age >= tick => Age::Settled,
+        // Another machine's clock may be a little ahead.
+        Err(ahead) if ahead.duration() > COARSE_TICK => Age::Ahead,
+        _ => Age::Young,
+    }
+}
+
+/// Whether any further change of the file shows in its `ctime`.
+pub(crate) fn is_settled(facts: &Facts, now: SystemTime) -> bool {
+    matches!(age(facts.ctime, now), Age::Settled)
 }
 
 /// Length and time in hexadecimal, and the coding: a compressed copy must not share the tag of its
@@ -83,7 +104,7 @@ mod tests {
 
     fn facts(len: u64, mtime: SystemTime) -> Facts {
         let id = FileId { device: 1, inode: 2 };
-        Facts { kind: Kind::File, len, mtime, mode: 0o644, id }
+        Facts { kind: Kind::File, len, mtime, ctime: mtime, mode: 0o644, id }
     }
 
     fn tag(len: u64, mtime: SystemTime, now: SystemTime) -> String {
@@ -154,14 +175,25 @@ mod tests {
         }
     }
 
+    /// A second change could share length and time with the first: who has seen the first must not
+    /// be told that nothing has changed.
     #[test]
-    fn a_tag_that_turns_strong_still_matches_weakly() {
+    fn the_tag_of_a_young_file_never_fits_again() {
         let mtime = UNIX_EPOCH + MTIME;
-        let young = told_tag(&facts(1, mtime), Coding::Identity, mtime).unwrap();
-        let old = told_tag(&facts(1, mtime), Coding::Identity, mtime + COARSE_TICK).unwrap();
-        assert!(young.to_ref().equals_weakly(old.to_ref()));
-        assert!(!young.to_ref().equals_strongly(old.to_ref()));
-        assert_eq!(validators(&facts(1, mtime), Coding::Identity).etag, Some(old));
+        let known = validators(&facts(1, mtime), Coding::Identity).etag.unwrap();
+        let told = |now| told_tag(&facts(1, mtime), Coding::Identity, now).unwrap();
+        assert!(!told(mtime).to_ref().equals_weakly(known.to_ref()));
+        assert!(!told(mtime).to_ref().equals_weakly(told(mtime + TICK / 2).to_ref()));
+        assert_eq!(told(mtime + COARSE_TICK), known);
+    }
+
+    #[test]
+    fn the_tag_of_a_file_dated_ahead_is_weak_and_fits() {
+        let mtime = UNIX_EPOCH + MTIME;
+        let told = told_tag(&facts(1, mtime), Coding::Identity, mtime - 2 * COARSE_TICK).unwrap();
+        let known = validators(&facts(1, mtime), Coding::Identity).etag.unwrap();
+        assert!(told.to_ref().equals_weakly(known.to_ref()));
+        assert!(!told.to_ref().equals_strongly(known.to_ref()));
     }
 
     #[test]

@@ -31,6 +31,14 @@ impl EntityTag {
         EntityTag::new(b"W/\"", opaque)
     }
 
+    /// The weak tag that is written alike between its quotes.
+    pub fn into_weak(self) -> EntityTag {
+        match self.wire.strip_prefix(b"\"") {
+            Some(rest) => EntityTag { wire: [b"W/\"", rest].concat().into_boxed_slice() },
+            None => self,
+        }
+    }
+
     /// The tag as it stands in a field, quotes and weakness included.
     pub fn as_bytes(&self) -> &[u8] {
         &self.wire
@@ -177,6 +185,7 @@ mod tests {
             let weak = EntityTag::weak(opaque).unwrap();
             assert_eq!((strong.to_ref().opaque(), strong.to_ref().is_weak()), (opaque, false));
             assert_eq!((weak.to_ref().opaque(), weak.to_ref().is_weak()), (opaque, true));
+            assert_eq!((strong.into_weak(), weak.clone().into_weak()), (weak.clone(), weak.clone()));
             let parsed = EntityTagRef::parse(weak.as_bytes()).unwrap();
             assert_eq!((parsed.opaque(), parsed.is_weak()), (opaque, true));
         }

@@ -8,7 +8,7 @@ use crate::root::{Facts, FileId};
 fn entry(name: &[u8], kind: Kind, len: u64) -> Entry {
     let mtime = UNIX_EPOCH + Duration::from_secs(784_111_777);
     let id = FileId { device: 1, inode: 1 };
-    Entry { name: name.to_vec(), facts: Facts { kind, len, mtime, mode: 0o644, id } }
+    Entry { name: name.to_vec(), facts: Facts { kind, len, mtime, ctime: mtime, mode: 0o644, id } }
 }
 
 fn page(dir: &str, entries: Vec<Entry>) -> String {

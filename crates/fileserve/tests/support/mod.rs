@@ -125,8 +125,9 @@ impl Site {
     /// Asks both ways. Content goes to the receiver, when one is named, in pieces of three octets.
     pub(crate) fn ask(&self, text: &str) -> Answered {
         let (head, content) = spell(text);
-        let at_once = with_request(&head, |request| self.files.recall(request));
-        let response = match with_request(&head, |request| self.files.answer(request)) {
+        let now = SystemTime::now();
+        let at_once = with_request(&head, now, |request| self.files.recall(request));
+        let response = match with_request(&head, now, |request| self.files.answer(request)) {
             Answer::Respond(response) => response,
             Answer::Receive(receiver) => {
                 assert!(at_once.is_none(), "{text}: content must be asked for first");
@@ -142,7 +143,7 @@ impl Site {
     /// Begins an upload that the caller goes on with.
     pub(crate) fn begin(&self, text: &str) -> Box<dyn Receiver> {
         let (head, _) = spell(text);
-        match with_request(&head, |request| self.files.answer(request)) {
+        match with_request(&head, SystemTime::now(), |request| self.files.answer(request)) {
             Answer::Receive(receiver) => receiver,
             Answer::Respond(response) => panic!("{text}: {}", brief(&response)),
         }
@@ -190,18 +191,18 @@ fn spell(text: &str) -> (Vec<u8>, String) {
 /// The answers to one GET both ways, which need not agree while the file changes.
 pub(crate) fn both(site: &Site, text: &str) -> (Option<Response>, Option<Response>) {
     let (head, _) = spell(text);
-    let at_once = with_request(&head, |request| site.files.recall(request));
-    match with_request(&head, |request| site.files.answer(request)) {
+    let at_once = with_request(&head, SystemTime::now(), |request| site.files.recall(request));
+    match with_request(&head, SystemTime::now(), |request| site.files.answer(request)) {
         Answer::Respond(response) => (at_once, Some(response)),
         Answer::Receive(_) => (at_once, None),
     }
 }
 
-fn with_request<T>(head: &[u8], ask: impl FnOnce(&Request<'_>) -> T) -> T {
+fn with_request<T>(head: &[u8], now: SystemTime, ask: impl FnOnce(&Request<'_>) -> T) -> T {
     let head = RequestHead::parse(head, &Limits::default())
         .unwrap_or_else(|reject| panic!("{}: {}", reject.reason(), head.escape_ascii()));
     let address = ([127, 0, 0, 1], 1).into();
-    ask(&Request { head: &head, peer: address, local: address, now: SystemTime::now() })
+    ask(&Request { head: &head, peer: address, local: address, now })
 }
 
 pub(crate) fn receive(mut receiver: Box<dyn Receiver>, content: &[u8]) -> Response {
