@@ -1,5 +1,6 @@
 //! Decides who answers a request: which method goes where, and what is told of the rest.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use http_proto::server::{Answer, Body, Exchange, Handler, Request, Response};
 use http_proto::{Method, Status, Target, error_page};
 
 use crate::access_log::{self, AccessLog, LogName};
+use crate::compress::Compressor;
 use crate::pages::Pages;
 use crate::path::RelPath;
 use crate::refusal::Refusal;
@@ -20,6 +22,7 @@ pub struct Files {
     pub(crate) root: Root,
     pub(crate) options: Options,
     pub(crate) pages: Pages,
+    pub(crate) compressor: Compressor,
     log: Arc<AccessLog>,
     /// A log that a run without arguments has left in the root.
     left_log: LogName,
@@ -39,11 +42,26 @@ pub struct Options {
     /// A text `page.html` with a `page.html.br`, `.zst` or `.gz` beside it, not older than itself,
     /// is sent as that to clients that accept it. Default: yes.
     pub precompressed: bool,
+    /// A text of more than 1 KiB is compressed with gzip for clients that accept it, unless a
+    /// compressed copy is at hand. Default: no.
+    pub gzip: bool,
+    /// What caches are told of a file, unless [its name](crate::is_fingerprinted) says that it
+    /// will never change: the value of Cache-Control (RFC 9111 §5.2). `None` to say nothing of any
+    /// file. Default: `no-cache`, so that whoever has a copy asks whether it is still good, which
+    /// costs a 304, and no page is ever stale.
+    pub cache_control: Option<Cow<'static, str>>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { writable: false, listing: true, hidden: false, precompressed: true }
+        Options {
+            writable: false,
+            listing: true,
+            hidden: false,
+            precompressed: true,
+            gzip: false,
+            cache_control: Some(Cow::Borrowed("no-cache")),
+        }
     }
 }
 
@@ -93,7 +111,15 @@ impl Files {
             false => None,
         };
         let left_log = LogName::new(root.id()?, access_log::DEFAULT_NAME.as_bytes());
-        Ok(Files { root, options, pages: Pages::default(), log, left_log, sweeper })
+        Ok(Files {
+            root,
+            options,
+            pages: Pages::default(),
+            compressor: Compressor::default(),
+            log,
+            left_log,
+            sweeper,
+        })
     }
 
     /// The response, as far as `reach` allows one. Uploads are not begun here.

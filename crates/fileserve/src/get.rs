@@ -13,6 +13,7 @@ use http_proto::range::{self, RangeRequest};
 use http_proto::server::{Body, Request, Response};
 use http_proto::{Byteranges, Coding, Method, Status, Validators};
 
+use crate::compress::Way;
 use crate::files::{Files, Reach, Stop};
 use crate::path::RelPath;
 use crate::refusal::Refusal;
@@ -102,20 +103,20 @@ impl Files {
         opened: Opened,
         reach: Reach,
     ) -> Result<Response, Stop> {
-        let (mut opened, form) = self.represent(request, path, opened, reach)?;
+        let (mut opened, mut form) = self.represent(request, path, opened, reach)?;
+        if let Some(way) = form.made {
+            match self.compressed(request, opened, form, way, reach)? {
+                Ok(response) => return Ok(response),
+                Err(back) => (opened, form) = (back, form.itself()),
+            }
+        }
         // Should nobody change it while it ends too soon each time, it holds less than it says.
         let mut refusal = Refusal::ShortRead;
         for _ in 0..READS_MAX {
-            let head = request.head;
             let facts = opened.facts;
             let known = form.validators(&facts);
-            match precondition::evaluate(head.method, &head.fields, Some(&known), request.now) {
-                Verdict::Proceed => {}
-                Verdict::NotModified => {
-                    let response = Response::new(Status::NOT_MODIFIED);
-                    return Ok(form.identify(response, request, &facts));
-                }
-                Verdict::Failed => return Ok(precondition_failed()),
+            if let Some(response) = conditional(request, form, &facts) {
+                return Ok(response);
             }
             let part = match range(request, &known, facts.len) {
                 RangeRequest::Unsatisfiable => return Ok(unsatisfiable(facts.len)),
@@ -149,6 +150,52 @@ impl Files {
             }
         }
         Err(refusal.into())
+    }
+}
+
+impl Files {
+    /// A text that is compressed here. The file comes back when it is to be sent as it is.
+    fn compressed(
+        &self,
+        request: &Request<'_>,
+        opened: Opened,
+        form: Representation<'_>,
+        way: Way,
+        reach: Reach,
+    ) -> Result<Result<Response, Opened>, Stop> {
+        let facts = opened.facts;
+        if let Some(response) = conditional(request, form, &facts) {
+            return Ok(Ok(response));
+        }
+        let found = Response::new(Status::OK).field("Content-Type", form.media_type);
+        let found = dated(found, request, form, &facts);
+        let found = form.identify(found, request, &facts);
+        match (way, reach) {
+            (Way::Whole, Reach::Memory) => {
+                let kept = self.compressor.recall(&facts).ok_or(Stop::WouldBlock)?;
+                Ok(Ok(found.body(Body::Shared(kept))))
+            }
+            (Way::Whole, Reach::Disk) => match self.compressor.whole(&opened, request.now)? {
+                Some(octets) => Ok(Ok(found.body(Body::Shared(octets)))),
+                None => Ok(Err(opened.look_again()?)),
+            },
+            (Way::Stream, _) => {
+                Ok(self.compressor.stream(opened).map(|source| found.stream(source)))
+            }
+        }
+    }
+}
+
+/// The answer to conditions that do not hold (RFC 9110 §13.2.2).
+fn conditional(request: &Request<'_>, form: Representation<'_>, facts: &Facts) -> Option<Response> {
+    let head = request.head;
+    let known = form.validators(facts);
+    match precondition::evaluate(head.method, &head.fields, Some(&known), request.now) {
+        Verdict::Proceed => None,
+        Verdict::NotModified => {
+            Some(form.identify(Response::new(Status::NOT_MODIFIED), request, facts))
+        }
+        Verdict::Failed => Some(precondition_failed()),
     }
 }
 
@@ -209,7 +256,7 @@ fn range(request: &Request<'_>, known: &Validators, length: u64) -> RangeRequest
 fn multipart(
     request: &Request<'_>,
     opened: Opened,
-    form: Representation,
+    form: Representation<'_>,
     parts: &[Range<u64>],
 ) -> Response {
     let facts = opened.facts;
@@ -238,7 +285,7 @@ fn boundary() -> String {
 fn described(
     response: Response,
     request: &Request<'_>,
-    form: Representation,
+    form: Representation<'_>,
     facts: &Facts,
 ) -> Response {
     let partial = response.status() == Status::PARTIAL_CONTENT;
@@ -251,20 +298,29 @@ fn described(
 /// The validators of a file, its date only for those who do not know it, and what can be asked
 /// next.
 fn validated(
-    mut response: Response,
+    response: Response,
     request: &Request<'_>,
-    form: Representation,
+    form: Representation<'_>,
     facts: &Facts,
     resumed: bool,
 ) -> Response {
-    if !resumed {
-        let modified = validators::last_modified(facts, request.now);
-        response = response.field("Last-Modified", modified.imf_fixdate());
-        if form.coding != Coding::Identity {
-            response = response.field("Content-Encoding", form.coding.as_str());
-        }
-    }
+    let response = if resumed { response } else { dated(response, request, form, facts) };
     form.identify(response, request, facts).field("Accept-Ranges", "bytes")
+}
+
+/// When a file was changed, and how it is coded.
+fn dated(
+    response: Response,
+    request: &Request<'_>,
+    form: Representation<'_>,
+    facts: &Facts,
+) -> Response {
+    let modified = validators::last_modified(facts, request.now);
+    let response = response.field("Last-Modified", modified.imf_fixdate());
+    match form.coding {
+        Coding::Identity => response,
+        coded => response.field("Content-Encoding", coded.as_str()),
+    }
 }
 
 fn is_resumed(request: &Request<'_>) -> bool {

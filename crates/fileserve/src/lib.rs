@@ -37,6 +37,8 @@
 //! and sometimes wrong.
 
 pub mod access_log;
+mod cache_control;
+mod compress;
 mod files;
 mod get;
 pub mod listing;
@@ -51,6 +53,7 @@ mod validators;
 mod write;
 
 pub use access_log::{AccessLog, LogFormat, UnknownLogFormat};
+pub use cache_control::is_fingerprinted;
 pub use files::{Files, Options};
 pub use mime::media_type;
 pub use path::RelPath;

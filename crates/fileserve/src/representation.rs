@@ -1,14 +1,15 @@
-//! Decides which representation of a file is served: the file itself, or a compressed copy that
-//! lies beside it (`page.html.gz` for `page.html`).
+//! Decides which representation of a file is served: the file itself, a compressed copy that lies
+//! beside it (`page.html.gz` for `page.html`), or one that is made here.
 
 use http_proto::server::{Request, Response};
-use http_proto::{AcceptEncoding, Coding, Validators};
+use http_proto::{AcceptEncoding, Coding, EntityTag, Method, Validators, Version};
 
+use crate::compress::{self, Way};
 use crate::files::{Files, Reach, Stop};
 use crate::path::RelPath;
 use crate::refusal::Refusal;
 use crate::root::{Facts, Kind, Opened};
-use crate::{mime, validators};
+use crate::{cache_control, mime, validators};
 
 /// Which endings mean which coding, best first: of two that a client likes equally, the one that
 /// is usually shorter.
@@ -17,12 +18,16 @@ const SIBLINGS: [(Coding, &[u8]); 3] =
 
 /// What there is to tell of a representation besides what its open file says of itself.
 #[derive(Clone, Copy)]
-pub(crate) struct Representation {
+pub(crate) struct Representation<'f> {
     pub(crate) coding: Coding,
+    /// How the coding comes about if it is made here, out of the file itself.
+    pub(crate) made: Option<Way>,
     /// Type of the file, whatever the coding.
     pub(crate) media_type: &'static str,
     /// Which representation is served depends on Accept-Encoding.
     pub(crate) negotiated: bool,
+    /// What caches are told.
+    cache_control: Option<&'f str>,
 }
 
 impl Files {
@@ -32,16 +37,27 @@ impl Files {
     /// no copy of it any more, and one that cannot be opened is as good as none. A client that
     /// refuses everything there is gets the file itself (RFC 9110 §12.4.1 lets the field be
     /// disregarded): it can do more with that than with an error.
-    pub(crate) fn represent(
-        &self,
+    pub(crate) fn represent<'f>(
+        &'f self,
         request: &Request<'_>,
         path: &RelPath,
         opened: Opened,
         reach: Reach,
-    ) -> Result<(Opened, Representation), Stop> {
-        let media_type = mime::media_type(path.file_name().unwrap_or_default());
-        let negotiated = self.options.precompressed && mime::is_compressible(media_type);
-        let itself = Representation { coding: Coding::Identity, media_type, negotiated };
+    ) -> Result<(Opened, Representation<'f>), Stop> {
+        let name = path.file_name().unwrap_or_default();
+        let media_type = mime::media_type(name);
+        let negotiates = self.options.precompressed || self.options.gzip;
+        let negotiated = negotiates && mime::is_compressible(media_type);
+        let cache_control = self.options.cache_control.as_deref().map(|usual| {
+            if cache_control::is_fingerprinted(name) { cache_control::IMMUTABLE } else { usual }
+        });
+        let itself = Representation {
+            coding: Coding::Identity,
+            made: None,
+            media_type,
+            negotiated,
+            cache_control,
+        };
         if !negotiated || request.head.fields.first("accept-encoding").is_none() {
             return Ok((opened, itself));
         }
@@ -51,12 +67,30 @@ impl Files {
         while let Some(best) = accepted.choose(&candidates) {
             let sibling = SIBLINGS.iter().find(|(coding, _)| *coding == best);
             let Some(&(coding, ending)) = sibling else { break };
-            if let Some(found) = self.sibling(path, ending, &opened.facts, reach)? {
+            if self.options.precompressed
+                && let Some(found) = self.sibling(path, ending, &opened.facts, reach)?
+            {
                 return Ok((found, Representation { coding, ..itself }));
+            }
+            if coding == Coding::Gzip
+                && let Some(way) = self.way(request, &opened.facts)
+            {
+                return Ok((opened, Representation { coding, made: Some(way), ..itself }));
             }
             candidates.retain(|candidate| *candidate != best);
         }
         Ok((opened, itself))
+    }
+
+    /// How a text with `facts` would be compressed to answer `request`, if it were.
+    ///
+    /// Not for a range: its place in what is made here would be anybody's guess. Nor while it is
+    /// sent to HTTP/1.0, where only a length told before can say whether all of it came.
+    fn way(&self, request: &Request<'_>, facts: &Facts) -> Option<Way> {
+        let head = request.head;
+        let is_ranged = head.method == Method::Get && head.fields.first("range").is_some();
+        let way = compress::way(facts).filter(|_| self.options.gzip && !is_ranged)?;
+        (way == Way::Whole || head.version == Version::Http11).then_some(way)
     }
 
     /// The sibling with `ending` of the file at `path`, if it is there and not outdated.
@@ -85,23 +119,41 @@ impl Files {
     }
 }
 
-impl Representation {
+impl Representation<'_> {
     /// What the conditions of a request are compared with: each representation has a tag of its own
     /// (RFC 9110 §8.8.3.3).
+    ///
+    /// The tag of what is made here is weak: another release of this program may compress the same
+    /// text to other octets.
     pub(crate) fn validators(self, facts: &Facts) -> Validators {
-        validators::validators(facts, self.coding)
+        let known = validators::validators(facts, self.coding);
+        match self.made {
+            Some(_) => Validators { etag: known.etag.map(EntityTag::into_weak), ..known },
+            None => known,
+        }
+    }
+
+    /// The file itself, whatever has been chosen.
+    pub(crate) fn itself(self) -> Self {
+        Self { coding: Coding::Identity, made: None, ..self }
     }
 
     /// Adds what every answer says that tells of the representation, 304 included
-    /// (RFC 9110 §15.4.5): its tag, and on what the choice depended (§12.5.5).
+    /// (RFC 9110 §15.4.5): its tag, for how long it holds, and on what the choice depended
+    /// (§12.5.5).
     pub(crate) fn identify(
         self,
         mut response: Response,
         request: &Request<'_>,
         facts: &Facts,
     ) -> Response {
-        if let Some(etag) = validators::told_tag(facts, self.coding, request.now) {
+        let told = validators::told_tag(facts, self.coding, request.now);
+        let told = if self.made.is_some() { told.map(EntityTag::into_weak) } else { told };
+        if let Some(etag) = told {
             response = response.field("ETag", etag.as_bytes());
+        }
+        if let Some(cache_control) = self.cache_control {
+            response = response.field("Cache-Control", cache_control);
         }
         if self.negotiated { response.field("Vary", "Accept-Encoding") } else { response }
     }

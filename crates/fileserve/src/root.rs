@@ -65,7 +65,7 @@ pub struct Opened {
 }
 
 /// What there is to know of a file before it is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Facts {
     /// File or directory.
     pub kind: Kind,
@@ -82,7 +82,7 @@ pub struct Facts {
 }
 
 /// What can be served. Whatever is neither is refused when it is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A regular file.
     File,

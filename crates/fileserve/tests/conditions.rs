@@ -4,14 +4,13 @@ mod support;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fileserve::Options;
-use support::{CHANGED, DATE, Site};
+use support::{CHANGED, DATE, OPTIONS, Site};
 
 const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
 const AFTER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
 
 fn site() -> Site {
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     site.file("ten", "0123456789").file("empty", "").dir("dir");
     site
 }
@@ -204,7 +203,7 @@ fn a_change_is_seen_by_the_next_request() {
 /// RFC 9110 §15.3.7.2: a part each, in the order asked for, and no Content-Range but in the parts.
 #[test]
 fn several_ranges_are_parts() {
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     site.file("ten.txt", "0123456789");
     site.check_full(
         "GET /ten.txt\nRange: bytes=4-5,0-1",

@@ -2,15 +2,14 @@
 
 mod support;
 
-use fileserve::Options;
-use support::{Site, WRITABLE};
+use support::{OPTIONS, Site, WRITABLE};
 
 const READ: &str = "GET, HEAD, OPTIONS";
 const WRITE: &str = "GET, HEAD, OPTIONS, PUT, POST, DELETE";
 
 #[test]
 fn options_says_what_is_allowed() {
-    for (options, allow) in [(Options::default(), READ), (WRITABLE, WRITE)] {
+    for (options, allow) in [(OPTIONS, READ), (WRITABLE, WRITE)] {
         let site = Site::new(options);
         let allowed = format!("Allow: {allow}");
         // Parts can be had of what lies somewhere, not of the server.
@@ -26,7 +25,7 @@ fn options_says_what_is_allowed() {
 
 #[test]
 fn a_known_method_that_is_not_taken_is_405_with_allow() {
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     site.file("a.txt", "a");
     for method in ["PUT", "POST", "DELETE"] {
         for target in ["/a.txt", "/none", "/", "/../x", "/.hidden"] {

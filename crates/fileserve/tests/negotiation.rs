@@ -5,10 +5,10 @@ mod support;
 use std::time::{Duration, UNIX_EPOCH};
 
 use fileserve::Options;
-use support::{CHANGED, DATE, Site};
+use support::{CHANGED, DATE, OPTIONS, Site};
 
 fn site() -> Site {
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     site.file("a.html", "plain").file("a.html.gz", "gz").file("a.html.br", "brotli");
     site
 }
@@ -79,7 +79,7 @@ fn a_coded_representation_says_so_and_has_a_tag_of_its_own() {
 
 #[test]
 fn a_sibling_that_is_no_copy_is_not_served() {
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     site.file("old.html", "plain").file("old.html.gz", "outdated");
     let before = UNIX_EPOCH + CHANGED - Duration::from_secs(1);
     support::set_time(&site.path("old.html.gz"), before);
@@ -99,7 +99,7 @@ fn a_sibling_that_is_no_copy_is_not_served() {
 
 #[test]
 fn what_is_compressed_already_has_one_representation() {
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     site.file("a.png", "plain").file("a.png.gz", "gz");
     let answer = site.ask("GET /a.png\nAccept-Encoding: gzip").response;
     assert_eq!(support::content(&answer), "plain");
@@ -108,14 +108,14 @@ fn what_is_compressed_already_has_one_representation() {
 
 #[test]
 fn an_index_has_siblings_too() {
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     site.file("index.html", "plain").file("index.html.gz", "gz");
     check(&site, &[("/", "gzip", "gz"), ("/", "br", "plain")]);
 }
 
 #[test]
 fn it_can_be_switched_off() {
-    let site = Site::new(Options { precompressed: false, ..Options::default() });
+    let site = Site::new(Options { precompressed: false, ..OPTIONS });
     site.file("a.html", "plain").file("a.html.gz", "gz");
     let answer = site.ask("GET /a.html\nAccept-Encoding: gzip").response;
     assert_eq!(support::content(&answer), "plain");

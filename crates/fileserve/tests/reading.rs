@@ -7,11 +7,11 @@ use std::os::unix::net::UnixListener;
 
 use fileserve::Options;
 use rustix::fs::{CWD, Mode, mkfifoat};
-use support::{DATE, Site, WRITABLE};
+use support::{DATE, OPTIONS, Site, WRITABLE};
 
 #[test]
 fn a_file_has_its_type_its_date_and_its_tag() {
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     site.file("a.html", "<p>hello").file("empty.txt", "").file("café.txt", "é");
     site.check_full(
         "GET /a.html",
@@ -39,7 +39,7 @@ fn a_file_has_its_type_its_date_and_its_tag() {
 
 #[test]
 fn head_has_the_fields_of_get() {
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     site.file("a.txt", "a").file("big", vec![b'b'; 20_000]).file("with/index.html", "i").dir("d");
     for target in ["/a.txt", "/big", "/with/", "/with", "/d/", "/none", "/a.txt/"] {
         let (get, head) = (format!("GET {target}"), format!("HEAD {target}"));
@@ -52,7 +52,7 @@ fn head_has_the_fields_of_get() {
 
 #[test]
 fn what_is_no_file_is_not_found() {
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     site.file("a.txt", "a").dir("dir").link("null", "/dev/null").link("loop", "loop");
     site.link("gone", "nothing").link("out", "../secret").link("in", "a.txt");
     fs::write(site.path("../secret"), "secret").unwrap();
@@ -90,7 +90,7 @@ fn what_is_no_file_is_not_found() {
 
 #[test]
 fn a_directory_is_found_under_its_slash() {
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     site.dir("evil").dir("a b/c").dir("q?").file("evil/index.html", "i");
     site.check(&[
         ("GET /evil", "301 /evil/"),
@@ -111,7 +111,7 @@ fn a_directory_is_found_under_its_slash() {
 
 #[test]
 fn a_directory_is_its_index() {
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     site.file("index.html", "root").file("sub/index.html", "sub").file("real.html", "real");
     site.dir("linked").link("linked/index.html", "../real.html");
     site.check(&[
@@ -128,7 +128,7 @@ fn a_directory_is_its_index() {
 /// An index that is there and cannot be had is an answer: a list of what it was to hide is none.
 #[test]
 fn an_index_that_cannot_be_served_is_not_replaced_by_a_list() {
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     fs::write(site.path("../secret"), "secret").unwrap();
     site.dir("out").link("out/index.html", "../../secret");
     site.dir("loop").link("loop/index.html", "index.html");
@@ -146,7 +146,7 @@ fn an_index_that_cannot_be_served_is_not_replaced_by_a_list() {
 
 #[test]
 fn a_directory_without_an_index_is_listed_or_not() {
-    let listing = Options::default();
+    let listing = OPTIONS;
     for (options, expected) in
         [(listing.clone(), "200"), (Options { listing: false, ..listing }, "404 not-listed")]
     {
@@ -155,7 +155,7 @@ fn a_directory_without_an_index_is_listed_or_not() {
         assert!(site.brief("GET /dir/").starts_with(expected));
         site.check(&[("GET /dir", "301 /dir/"), ("GET /dir/a.txt", "200 \"a\"")]);
     }
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     site.file("dir/a.txt", "a").file("dir/.hidden", "").file("dir/.httpd-upload-1-0", "");
     let page = String::from_utf8(support::octets(&site.ask("GET /dir/").response)).unwrap();
     assert!(page.contains("./a.txt") && !page.contains("hidden") && !page.contains("upload"));
@@ -285,7 +285,7 @@ fn a_log_of_an_earlier_run_is_not_served() {
 /// As many files of the kernel's have it: a length that is not there to be read.
 #[test]
 fn a_file_shorter_than_it_says_is_told_as_such() {
-    let site = Site::over("/sys/kernel/mm", Options::default());
+    let site = Site::over("/sys/kernel/mm", OPTIONS);
     if !site.path("transparent_hugepage/enabled").exists() {
         return eprintln!("skipped: there is no such file");
     }
@@ -295,7 +295,7 @@ fn a_file_shorter_than_it_says_is_told_as_such() {
 /// Short content goes out with the head, long content straight from the file.
 #[test]
 fn content_up_to_16_kib_is_read_into_memory() {
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     site.file("short", vec![b's'; 16 * 1024]).file("long", vec![b'l'; 16 * 1024 + 1]);
     let is_file = |request: &str| {
         let answered = site.ask(request);

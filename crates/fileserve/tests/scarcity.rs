@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use fileserve::{AccessLog, Files, Options};
+use fileserve::{AccessLog, Files};
 use http_proto::server::{Body, Handler};
 use rustix::process::{Resource, Rlimit, setrlimit};
-use support::{Site, WRITABLE};
+use support::{OPTIONS, Site, WRITABLE};
 
 /// A small disk of its own, gone with the value; `None` for who may not mount one.
 struct SmallDisk(PathBuf);
@@ -152,7 +152,7 @@ fn a_root_that_cannot_be_entered_cannot_be_served() {
     ] {
         fs::set_permissions(&root, Permissions::from_mode(mode)).unwrap();
         let log = Arc::new(AccessLog::off());
-        let error = Files::new(&root, Options::default(), log).err();
+        let error = Files::new(&root, OPTIONS, log).err();
         assert_eq!(error.map(|error| error.kind()), expected, "{mode:o}");
     }
 }
@@ -163,7 +163,7 @@ fn a_directory_that_cannot_be_read_still_has_its_index() {
     if !as_nobody("a_directory_that_cannot_be_read_still_has_its_index") {
         return;
     }
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     site.file("dir/index.html", "index").file("bare/a", "a");
     for name in ["dir", "bare"] {
         fs::set_permissions(site.path(name), Permissions::from_mode(0o311)).unwrap();
@@ -181,7 +181,7 @@ fn a_directory_that_cannot_be_read_still_has_its_index() {
 /// Invariant 10: head and content come from one version, whatever is done to the file meanwhile.
 #[test]
 fn no_answer_mixes_two_versions_of_a_short_file() {
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     let path = site.path("a");
     site.file("a", "");
     let over = AtomicBool::new(false);
@@ -255,7 +255,7 @@ fn a_root_that_is_none_cannot_be_served() {
         [("none", std::io::ErrorKind::NotFound), ("file", std::io::ErrorKind::NotADirectory)]
     {
         let log = Arc::new(AccessLog::off());
-        let error = Files::new(home.path().join(name), Options::default(), log).unwrap_err();
+        let error = Files::new(home.path().join(name), OPTIONS, log).unwrap_err();
         assert_eq!(error.kind(), kind, "{name}");
     }
 }
@@ -263,7 +263,7 @@ fn a_root_that_is_none_cannot_be_served() {
 /// The directory that is served is the one that was there at the start, under whatever name.
 #[test]
 fn a_root_that_is_renamed_or_removed_is_still_the_root() {
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     site.file("a", "a");
     let (old, new) = (site.path(""), site.path("../moved"));
     fs::rename(&old, &new).unwrap();
@@ -278,7 +278,7 @@ fn a_root_that_is_renamed_or_removed_is_still_the_root() {
 /// hold it together.
 #[test]
 fn a_long_list_is_held_once_whoever_reads_it() {
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     for number in 0..3000 {
         site.file(&format!("long/{number}"), "").file(&format!("other/{number}"), "");
     }
@@ -304,7 +304,7 @@ fn a_long_list_is_held_once_whoever_reads_it() {
 /// A few threads of the pool at most are kept from others by long lists.
 #[test]
 fn long_lists_are_made_a_few_at_a_time() {
-    let site = Site::new(Options::default());
+    let site = Site::new(OPTIONS);
     for number in 0..4000 {
         site.file(&format!("long/{number}"), "");
     }

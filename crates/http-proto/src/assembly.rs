@@ -30,7 +30,7 @@ pub enum ResponseFraming {
     Unsaid,
     /// So many octets.
     Length(u64),
-    /// By the last of its chunks: see [`write_chunk`] and [`LAST_CHUNK`]. For HTTP/1.1 clients only.
+    /// By the last of its chunks: see [`write_chunk`] and [`LAST_CHUNK`]. Only for HTTP/1.1.
     Chunked,
 }
 

@@ -185,7 +185,10 @@ mod tests {
             let weak = EntityTag::weak(opaque).unwrap();
             assert_eq!((strong.to_ref().opaque(), strong.to_ref().is_weak()), (opaque, false));
             assert_eq!((weak.to_ref().opaque(), weak.to_ref().is_weak()), (opaque, true));
-            assert_eq!((strong.into_weak(), weak.clone().into_weak()), (weak.clone(), weak.clone()));
+            assert_eq!(
+                (strong.into_weak(), weak.clone().into_weak()),
+                (weak.clone(), weak.clone())
+            );
             let parsed = EntityTagRef::parse(weak.as_bytes()).unwrap();
             assert_eq!((parsed.opaque(), parsed.is_weak()), (opaque, true));
         }

@@ -107,8 +107,8 @@ impl Scan {
     }
 
     /// Refuses at the first octet what is no HTTP at all - a TLS handshake, for one - rather than
-    /// wait for a line end that never comes. Octets beyond a limit are not judged here: whether they
-    /// have come yet must not decide what the client is told.
+    /// wait for a line end that never comes. Octets beyond a limit are not judged here: whether
+    /// they have come yet must not decide what the client is told.
     fn check_method(&mut self, input: &[u8], limits: &Limits) -> Result<(), Reject> {
         let line_max = usize::from(limits.request_line_bytes.min(limits.head_bytes));
         let end = input.len().min(self.start + line_max);

@@ -38,6 +38,15 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) no_precompressed: bool,
 
+    /// Compress other texts over 1 KiB with gzip for clients that accept it
+    #[arg(long)]
+    pub(crate) gzip: bool,
+
+    /// What caches are told of a file, or 'off'; one like app.3f9a1c2b.js may be kept for ever
+    #[arg(long, value_name = "VALUE|off", default_value = "no-cache",
+          value_parser = values::cache_control)]
+    pub(crate) cache_control: String,
+
     /// Where the access log goes: a file, '-' for standard output, or 'off'
     #[arg(long, value_name = "PATH|-|off", default_value = access_log::DEFAULT_NAME)]
     pub(crate) access_log: PathBuf,
@@ -140,13 +149,14 @@ mod tests {
 
     #[test]
     fn every_flag_takes_effect() {
-        let line = "httpd -b 80 -b [::]:81 --writable --hidden --no-listing --access-log - \
-            --log-format json -v --workers 2 --pool 3 --max-connections 4 --request-line-max 100 \
-            --head-max 200 --fields-max 5 --body-max 1K --head-timeout 1 --idle-timeout 2 \
+        let line = "httpd -b 80 -b [::]:81 --writable --hidden --no-listing --gzip \
+            --cache-control max-age=60 --access-log - --log-format json -v --workers 2 \
+            --pool 3 --max-connections 4 --request-line-max 100 --head-max 200 --fields-max 5 --body-max 1K --head-timeout 1 --idle-timeout 2 \
             --stall-timeout 3 --min-rate 0 --rate-grace 0.5 --drain 5 dir";
         let args = Args::try_parse_from(line.split_whitespace()).expect("a good line");
         assert_eq!(args.bind, ["127.0.0.1:80".parse(), "[::]:81".parse()].map(Result::unwrap));
         assert!(args.writable && args.hidden && args.no_listing && args.verbose);
+        assert_eq!((args.gzip, args.cache_control.as_str()), (true, "max-age=60"));
         assert_eq!((args.access_log.to_str(), args.root.to_str()), (Some("-"), Some("dir")));
         assert_eq!(args.log_format, LogFormat::Json);
         let limits = args.limits;

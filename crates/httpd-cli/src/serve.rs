@@ -33,6 +33,8 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
         listing: !args.no_listing,
         hidden: args.hidden,
         precompressed: !args.no_precompressed,
+        gzip: args.gzip,
+        cache_control: (args.cache_control != "off").then(|| args.cache_control.clone().into()),
     };
     let files = Files::new(&args.root, options, Arc::clone(&log))
         .map_err(|error| no_root(args, typed, &error))?;

@@ -69,9 +69,39 @@ where
     number.ok_or_else(|| format!("that is no number from {} to {}", bounds.start(), bounds.end()))
 }
 
+/// Directives for caches, as RFC 9111 §5.2 writes them, or `off`.
+pub(crate) fn cache_control(text: &str) -> Result<String, String> {
+    let is_token = |word: &str| {
+        let is_tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        !word.is_empty() && word.bytes().all(is_tchar)
+    };
+    let is_directive = |directive: &str| match directive.trim().split_once('=') {
+        Some((name, argument)) => is_token(name) && is_token(argument),
+        None => is_token(directive.trim()),
+    };
+    match text.len() <= CACHE_CONTROL_BYTES_MAX && text.split(',').all(is_directive) {
+        true => Ok(text.trim().to_owned()),
+        false => Err("those are no cache directives - try max-age=3600 or no-store".to_owned()),
+    }
+}
+
+/// Far more than all directives there are; it goes out with every file.
+const CACHE_CONTROL_BYTES_MAX: usize = 256;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cache_directives_are_tokens_and_arguments() {
+        for text in ["off", "no-cache", "max-age=60", "public, max-age=60,immutable"] {
+            assert_eq!(cache_control(text), Ok(text.to_owned()));
+        }
+        for text in ["", ",", "max-age=", "max age", "a\r\nb: c", "=1", "no-cache=\"a\", \"b\""] {
+            assert!(cache_control(text).is_err(), "{text}");
+        }
+        assert!(cache_control(&"a,".repeat(200)).is_err());
+    }
 
     #[test]
     fn an_address_may_be_said_in_half() {

@@ -26,8 +26,17 @@ pub(crate) const CHANGED: Duration = Duration::from_secs(784_111_777);
 pub(crate) const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 /// Everything may be written; hidden names stay hidden.
-pub(crate) const WRITABLE: Options =
-    Options { writable: true, listing: true, hidden: false, precompressed: true };
+pub(crate) const WRITABLE: Options = Options { writable: true, ..OPTIONS };
+
+/// The defaults, but that caches are told nothing.
+pub(crate) const OPTIONS: Options = Options {
+    writable: false,
+    listing: true,
+    hidden: false,
+    precompressed: true,
+    gzip: false,
+    cache_control: None,
+};
 
 /// A directory `root` that is served, with room beside it for what must not be.
 pub(crate) struct Site {
