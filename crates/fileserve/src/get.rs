@@ -11,15 +11,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http_proto::precondition::{self, Verdict};
 use http_proto::range::{self, RangeRequest};
 use http_proto::server::{Body, Request, Response};
-use http_proto::{Byteranges, Coding, Method, Status, Validators};
+use http_proto::{Byteranges, Status, Validators};
 
 use crate::compress::Way;
 use crate::files::{Files, Reach, Stop};
 use crate::path::RelPath;
 use crate::refusal::Refusal;
 use crate::representation::Representation;
-use crate::root::{Entry, Facts, Kind, Opened};
-use crate::{listing, root, validators};
+use crate::root::{Entry, Kind, Opened};
+use crate::selected::Selected;
+use crate::{listing, root};
 
 /// What is served for a directory, if it is there.
 const INDEX: &[u8] = b"index.html";
@@ -114,15 +115,13 @@ impl Files {
         let mut refusal = Refusal::ShortRead;
         for _ in 0..READS_MAX {
             let facts = opened.facts;
-            let known = form.validators(&facts);
-            if let Some(response) = conditional(request, form, &facts) {
+            let selected = Selected::new(request, form, facts);
+            if let Some(response) = selected.unless_conditions_hold() {
                 return Ok(response);
             }
-            let part = match range(request, &known, facts.len) {
+            let part = match selected.range(RANGES_MAX) {
                 RangeRequest::Unsatisfiable => return Ok(unsatisfiable(facts.len)),
-                RangeRequest::Many(parts) => {
-                    return Ok(multipart(request, opened, form, &parts));
-                }
+                RangeRequest::Many(parts) => return Ok(multipart(&selected, opened, &parts)),
                 RangeRequest::Single(part) => Some(part),
                 RangeRequest::Whole => None,
             };
@@ -132,7 +131,7 @@ impl Files {
                         Some(_) => Status::PARTIAL_CONTENT,
                         None => Status::OK,
                     };
-                    let found = described(Response::new(status), request, form, &facts);
+                    let found = selected.described(status).field("Accept-Ranges", "bytes");
                     let found = match part {
                         Some(part) => {
                             found.field("Content-Range", range::content_range(&part, facts.len))
@@ -151,9 +150,7 @@ impl Files {
         }
         Err(refusal.into())
     }
-}
 
-impl Files {
     /// A text that is compressed here. The file comes back when it is to be sent as it is.
     fn compressed(
         &self,
@@ -163,16 +160,14 @@ impl Files {
         way: Way,
         reach: Reach,
     ) -> Result<Result<Response, Opened>, Stop> {
-        let facts = opened.facts;
-        if let Some(response) = conditional(request, form, &facts) {
+        let selected = Selected::new(request, form, opened.facts);
+        if let Some(response) = selected.unless_conditions_hold() {
             return Ok(Ok(response));
         }
-        let found = Response::new(Status::OK).field("Content-Type", form.media_type);
-        let found = dated(found, request, form, &facts);
-        let found = form.identify(found, request, &facts);
+        let found = selected.described(Status::OK);
         match (way, reach) {
             (Way::Whole, Reach::Memory) => {
-                let kept = self.compressor.recall(&facts).ok_or(Stop::WouldBlock)?;
+                let kept = self.compressor.recall(&opened.facts).ok_or(Stop::WouldBlock)?;
                 Ok(Ok(found.body(Body::Shared(kept))))
             }
             (Way::Whole, Reach::Disk) => match self.compressor.whole(&opened, request.now)? {
@@ -183,19 +178,6 @@ impl Files {
                 Ok(self.compressor.stream(opened).map(|source| found.stream(source)))
             }
         }
-    }
-}
-
-/// The answer to conditions that do not hold (RFC 9110 §13.2.2).
-fn conditional(request: &Request<'_>, form: Representation<'_>, facts: &Facts) -> Option<Response> {
-    let head = request.head;
-    let known = form.validators(facts);
-    match precondition::evaluate(head.method, &head.fields, Some(&known), request.now) {
-        Verdict::Proceed => None,
-        Verdict::NotModified => {
-            Some(form.identify(Response::new(Status::NOT_MODIFIED), request, facts))
-        }
-        Verdict::Failed => Some(precondition_failed()),
     }
 }
 
@@ -237,39 +219,18 @@ fn content(opened: Opened, part: &Range<u64>, reach: Reach) -> Result<Content, S
     }
 }
 
-/// The range asked for, if it is to be heeded: only on GET, only one Range line, and only if
-/// If-Range, when sent, still holds (RFC 9110 §14.2, §13.1.5).
-fn range(request: &Request<'_>, known: &Validators, length: u64) -> RangeRequest {
-    let head = request.head;
-    match head.fields.single("range") {
-        Some(value)
-            if head.method == Method::Get
-                && precondition::if_range(&head.fields, known, request.now) =>
-        {
-            range::resolve(value, length, RANGES_MAX)
-        }
-        _ => RangeRequest::Whole,
-    }
-}
-
 /// Several ranges as one content: each part from where it lies in the file (RFC 9110 §15.3.7.2).
-fn multipart(
-    request: &Request<'_>,
-    opened: Opened,
-    form: Representation<'_>,
-    parts: &[Range<u64>],
-) -> Response {
-    let facts = opened.facts;
+fn multipart(selected: &Selected<'_>, opened: Opened, parts: &[Range<u64>]) -> Response {
     let file = Arc::new(opened.file);
-    let plan = Byteranges::plan(parts, facts.len, form.media_type, &boundary());
+    let media_type = selected.form.media_type;
+    let plan = Byteranges::plan(parts, opened.facts.len, media_type, &boundary());
     let mut body = Vec::with_capacity(2 * plan.parts.len() + 1);
     for part in plan.parts {
         body.push(Body::Bytes(part.head));
         body.push(Body::File(Arc::clone(&file), part.range));
     }
     body.push(Body::Bytes(plan.end));
-    let response = Response::new(Status::PARTIAL_CONTENT).field("Content-Type", plan.content_type);
-    validated(response, request, form, &facts, is_resumed(request)).body(Body::Parts(body))
+    selected.in_parts(plan.content_type).field("Accept-Ranges", "bytes").body(Body::Parts(body))
 }
 
 /// A delimiter that nobody can foresee, and so put into a file: keyed hashes of a count, with keys
@@ -279,52 +240,6 @@ fn boundary() -> String {
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let hash = || RandomState::new().hash_one(count);
     format!("{:016x}{:016x}", hash(), hash())
-}
-
-/// A 200 or 206 with all that is told of a file and of its one range. Without its content.
-fn described(
-    response: Response,
-    request: &Request<'_>,
-    form: Representation<'_>,
-    facts: &Facts,
-) -> Response {
-    let partial = response.status() == Status::PARTIAL_CONTENT;
-    // RFC 9110 §15.3.7: whoever sends If-Range has the other fields already.
-    let resumed = partial && is_resumed(request);
-    let response = if resumed { response } else { response.field("Content-Type", form.media_type) };
-    validated(response, request, form, facts, resumed)
-}
-
-/// The validators of a file, its date only for those who do not know it, and what can be asked
-/// next.
-fn validated(
-    response: Response,
-    request: &Request<'_>,
-    form: Representation<'_>,
-    facts: &Facts,
-    resumed: bool,
-) -> Response {
-    let response = if resumed { response } else { dated(response, request, form, facts) };
-    form.identify(response, request, facts).field("Accept-Ranges", "bytes")
-}
-
-/// When a file was changed, and how it is coded.
-fn dated(
-    response: Response,
-    request: &Request<'_>,
-    form: Representation<'_>,
-    facts: &Facts,
-) -> Response {
-    let modified = validators::last_modified(facts, request.now);
-    let response = response.field("Last-Modified", modified.imf_fixdate());
-    match form.coding {
-        Coding::Identity => response,
-        coded => response.field("Content-Encoding", coded.as_str()),
-    }
-}
-
-fn is_resumed(request: &Request<'_>) -> bool {
-    request.head.fields.first("if-range").is_some()
 }
 
 pub(crate) fn precondition_failed() -> Response {

@@ -48,6 +48,7 @@ mod path;
 mod refusal;
 mod representation;
 mod root;
+mod selected;
 mod sweeper;
 mod validators;
 mod write;

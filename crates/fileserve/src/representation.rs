@@ -1,7 +1,7 @@
 //! Decides which representation of a file is served: the file itself, a compressed copy that lies
 //! beside it (`page.html.gz` for `page.html`), or one that is made here.
 
-use http_proto::server::{Request, Response};
+use http_proto::server::Request;
 use http_proto::{AcceptEncoding, Coding, EntityTag, Method, Validators, Version};
 
 use crate::compress::{self, Way};
@@ -27,7 +27,7 @@ pub(crate) struct Representation<'f> {
     /// Which representation is served depends on Accept-Encoding.
     pub(crate) negotiated: bool,
     /// What caches are told.
-    cache_control: Option<&'f str>,
+    pub(crate) cache_control: Option<&'f str>,
 }
 
 impl Files {
@@ -136,25 +136,5 @@ impl Representation<'_> {
     /// The file itself, whatever has been chosen.
     pub(crate) fn itself(self) -> Self {
         Self { coding: Coding::Identity, made: None, ..self }
-    }
-
-    /// Adds what every answer says that tells of the representation, 304 included
-    /// (RFC 9110 §15.4.5): its tag, for how long it holds, and on what the choice depended
-    /// (§12.5.5).
-    pub(crate) fn identify(
-        self,
-        mut response: Response,
-        request: &Request<'_>,
-        facts: &Facts,
-    ) -> Response {
-        let told = validators::told_tag(facts, self.coding, request.now);
-        let told = if self.made.is_some() { told.map(EntityTag::into_weak) } else { told };
-        if let Some(etag) = told {
-            response = response.field("ETag", etag.as_bytes());
-        }
-        if let Some(cache_control) = self.cache_control {
-            response = response.field("Cache-Control", cache_control);
-        }
-        if self.negotiated { response.field("Vary", "Accept-Encoding") } else { response }
     }
 }

@@ -6,6 +6,9 @@ use crate::grammar;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldBlock(Vec<u8>);
 
+/// Room for the fields that an answer has as a rule, so that they are not moved as they become more.
+const USUAL_BYTES: usize = 320;
+
 impl FieldBlock {
     /// Adds a line. Octets of `value` that may not stand in a field value become spaces: no value
     /// can end its line (RFC 9110 §5.5).
@@ -14,10 +17,18 @@ impl FieldBlock {
     /// When `name` is not a token, which only a programmer can cause.
     pub fn push(&mut self, name: &'static str, value: &[u8]) {
         assert!(grammar::is_token(name.as_bytes()), "a field name is a token");
-        self.0.reserve(name.len() + value.len() + 4);
+        if self.0.capacity() == 0 {
+            self.0.reserve(USUAL_BYTES);
+        }
         self.0.extend_from_slice(name.as_bytes());
         self.0.extend_from_slice(b": ");
-        self.0.extend(value.iter().map(|&b| if grammar::is_field_octet(b) { b } else { b' ' }));
+        let start = self.0.len();
+        self.0.extend_from_slice(value);
+        for octet in &mut self.0[start..] {
+            if !grammar::is_field_octet(*octet) {
+                *octet = b' ';
+            }
+        }
         self.0.extend_from_slice(b"\r\n");
     }
 

@@ -1,3 +1,5 @@
+//! What is compressed is the file, and kept within bounds.
+
 use std::io::Read;
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -1,0 +1,101 @@
+//! The selected representation of a file (RFC 9110 §3.2): what its conditions are compared with,
+//! and what an answer tells of it.
+
+use http_proto::precondition::{self, Verdict};
+use http_proto::range::{self, RangeRequest};
+use http_proto::server::{Request, Response};
+use http_proto::{Coding, Method, Status, Validators};
+
+use crate::representation::Representation;
+use crate::root::Facts;
+use crate::{get, validators};
+
+/// One version of a file, in the form that was chosen for a request.
+pub(crate) struct Selected<'r> {
+    request: &'r Request<'r>,
+    pub(crate) form: Representation<'r>,
+    facts: Facts,
+    known: Validators,
+}
+
+impl<'r> Selected<'r> {
+    pub(crate) fn new(
+        request: &'r Request<'r>,
+        form: Representation<'r>,
+        facts: Facts,
+    ) -> Selected<'r> {
+        Selected { request, form, facts, known: form.validators(&facts) }
+    }
+
+    /// The answer to conditions that do not hold (RFC 9110 §13.2.2); `None` when they do.
+    pub(crate) fn unless_conditions_hold(&self) -> Option<Response> {
+        let Request { head, now, .. } = self.request;
+        match precondition::evaluate(head.method, &head.fields, Some(&self.known), *now) {
+            Verdict::Proceed => None,
+            Verdict::NotModified => Some(self.identified(Response::new(Status::NOT_MODIFIED))),
+            Verdict::Failed => Some(get::precondition_failed()),
+        }
+    }
+
+    /// The ranges asked for, if they are to be heeded: only on GET, only one Range line, and only
+    /// if If-Range, when sent, still holds (RFC 9110 §14.2, §13.1.5).
+    pub(crate) fn range(&self, ranges_max: usize) -> RangeRequest {
+        let Request { head, now, .. } = self.request;
+        match head.fields.single("range") {
+            Some(value)
+                if head.method == Method::Get
+                    && precondition::if_range(&head.fields, &self.known, *now) =>
+            {
+                range::resolve(value, self.facts.len, ranges_max)
+            }
+            _ => RangeRequest::Whole,
+        }
+    }
+
+    /// A 200, or a 206 of one part, with all that is told of it. Without its content.
+    pub(crate) fn described(&self, status: Status) -> Response {
+        let response = Response::new(status);
+        if status == Status::PARTIAL_CONTENT && self.is_resumed() {
+            return self.identified(response);
+        }
+        self.identified(self.dated(response.field("Content-Type", self.form.media_type)))
+    }
+
+    /// A 206 whose content is several parts, and of that type.
+    pub(crate) fn in_parts(&self, content_type: impl AsRef<[u8]>) -> Response {
+        let response = Response::new(Status::PARTIAL_CONTENT).field("Content-Type", content_type);
+        let response = if self.is_resumed() { response } else { self.dated(response) };
+        self.identified(response)
+    }
+
+    /// RFC 9110 §15.3.7: whoever sends If-Range has got already what does not change.
+    fn is_resumed(&self) -> bool {
+        self.request.head.fields.first("if-range").is_some()
+    }
+
+    /// Adds when it was changed, and how it is coded.
+    fn dated(&self, response: Response) -> Response {
+        let modified = validators::last_modified(&self.facts, self.request.now);
+        let response = response.field("Last-Modified", modified.imf_fixdate());
+        match self.form.coding {
+            Coding::Identity => response,
+            coded => response.field("Content-Encoding", coded.as_str()),
+        }
+    }
+
+    /// Adds what every answer says that tells of it, 304 included (RFC 9110 §15.4.5): its tag, for
+    /// how long it holds, and on what the choice depended (§12.5.5).
+    fn identified(&self, mut response: Response) -> Response {
+        if let Some(known) = &self.known.etag {
+            let told = validators::told_tag(&self.facts, known, self.request.now);
+            response = response.field("ETag", told.as_bytes());
+        }
+        if let Some(cache_control) = self.form.cache_control {
+            response = response.field("Cache-Control", cache_control);
+        }
+        match self.form.negotiated {
+            true => response.field("Vary", "Accept-Encoding"),
+            false => response,
+        }
+    }
+}
