@@ -6,7 +6,7 @@ use crate::grammar;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldBlock(Vec<u8>);
 
-/// Room for the fields that an answer has as a rule, so that they are not moved as they become more.
+/// Room for the fields that an answer has as a rule, so that they need not move as more come.
 const USUAL_BYTES: usize = 320;
 
 impl FieldBlock {

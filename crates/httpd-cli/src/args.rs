@@ -151,8 +151,9 @@ mod tests {
     fn every_flag_takes_effect() {
         let line = "httpd -b 80 -b [::]:81 --writable --hidden --no-listing --gzip \
             --cache-control max-age=60 --access-log - --log-format json -v --workers 2 \
-            --pool 3 --max-connections 4 --request-line-max 100 --head-max 200 --fields-max 5 --body-max 1K --head-timeout 1 --idle-timeout 2 \
-            --stall-timeout 3 --min-rate 0 --rate-grace 0.5 --drain 5 dir";
+            --pool 3 --max-connections 4 --request-line-max 100 --head-max 200 --fields-max 5 \
+            --body-max 1K --head-timeout 1 --idle-timeout 2 --stall-timeout 3 --min-rate 0 \
+            --rate-grace 0.5 --drain 5 dir";
         let args = Args::try_parse_from(line.split_whitespace()).expect("a good line");
         assert_eq!(args.bind, ["127.0.0.1:80".parse(), "[::]:81".parse()].map(Result::unwrap));
         assert!(args.writable && args.hidden && args.no_listing && args.verbose);
