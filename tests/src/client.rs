@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::response::Response;
 
@@ -26,6 +26,14 @@ pub struct Client {
     received: Vec<u8>,
     /// How far `received` is made up of responses already handed out.
     taken: usize,
+    /// How many of those responses were final.
+    answered: usize,
+    /// When something was received last.
+    received_last: SystemTime,
+    /// When nothing more is waited for, if ever.
+    end: Option<Instant>,
+    /// Whether an answer in HTTP/1.0 is taken for one in HTTP/1.1.
+    takes_old: bool,
 }
 
 impl Client {
@@ -35,7 +43,26 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(WAIT_MAX))?;
         stream.set_write_timeout(Some(WAIT_MAX))?;
-        Ok(Client { stream, sent: Vec::new(), received: Vec::new(), taken: 0 })
+        Ok(Client {
+            stream,
+            sent: Vec::new(),
+            received: Vec::new(),
+            taken: 0,
+            answered: 0,
+            received_last: SystemTime::now(),
+            end: None,
+            takes_old: false,
+        })
+    }
+
+    /// Waits for nothing more when that long has passed, though the server may still be dripping.
+    pub fn give_up_after(&mut self, wait: Duration) {
+        self.end = Some(Instant::now() + wait);
+    }
+
+    /// Takes answers in HTTP/1.0, which ours never are, for answers in HTTP/1.1.
+    pub fn take_old_version(&mut self) {
+        self.takes_old = true;
     }
 
     /// Sends in as few writes as the kernel takes.
@@ -64,17 +91,30 @@ impl Client {
 
     /// Reads the next response; `to_head` says that it answers a HEAD.
     pub fn response_to(&mut self, to_head: bool) -> Result<Response, String> {
+        let mut begun = self.received_last;
         loop {
+            let is_old = self.received[self.taken..].starts_with(b"HTTP/1.0 ");
+            if self.takes_old && is_old {
+                self.received[self.taken + b"HTTP/1.".len()] = b'1';
+            }
             if let Some((response, length)) =
-                Response::parse(&self.received[self.taken..], to_head)?
+                Response::parse_begun(&self.received[self.taken..], to_head, begun)?
             {
                 self.taken += length;
+                // RFC 9112 §6.1: a client of HTTP/1.0 would take the chunks for content.
+                let coded = response.field("Transfer-Encoding").is_some();
+                if coded && nth_version(&self.sent, self.answered) == Some(b"HTTP/1.0") {
+                    return Err("Transfer-Encoding in an answer to HTTP/1.0".to_owned());
+                }
+                self.answered += usize::from(response.status >= 200);
                 return Ok(response);
             }
-            let part = if self.received.len() > self.taken { "the rest of a" } else { "a" };
+            let has_begun = self.received.len() > self.taken;
+            let part = if has_begun { "the rest of a" } else { "a" };
             match self.receive() {
                 Ok(0) => return Err(format!("the connection was closed before {part} response")),
-                Ok(_) => {}
+                Ok(_) if has_begun => {}
+                Ok(_) => begun = self.received_last,
                 Err(e) => return Err(format!("waiting for {part} response: {}", said(&e))),
             }
         }
@@ -124,6 +164,9 @@ impl Client {
     }
 
     fn receive(&mut self) -> io::Result<usize> {
+        if self.end.is_some_and(|end| Instant::now() >= end) {
+            return Err(io::Error::other("it takes too long altogether"));
+        }
         let mut buffer = [0; 64 << 10];
         let length = loop {
             match self.stream.read(&mut buffer) {
@@ -132,8 +175,17 @@ impl Client {
             }
         };
         self.received.extend_from_slice(&buffer[..length]);
+        self.received_last = SystemTime::now();
         Ok(length)
     }
+}
+
+/// The version in the `n`th of the request lines that were sent, counted from 0: of the lines that
+/// end in one, whether in a head or in a content.
+fn nth_version(sent: &[u8], n: usize) -> Option<&[u8]> {
+    let lines = sent.split(|&octet| octet == b'\n').map(<[u8]>::trim_ascii_end);
+    let versions = lines.filter_map(|line| line.rsplit(|&octet| octet == b' ').next());
+    versions.filter(|version| version.starts_with(b"HTTP/")).nth(n)
 }
 
 fn said(error: &io::Error) -> String {
@@ -142,5 +194,50 @@ fn said(error: &io::Error) -> String {
             format!("nothing came for {} s", WAIT_MAX.as_secs())
         }
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// What a client makes of one chunked response, after `sent` and all other answers.
+    fn chunked_answer_to(sent: &[u8], others: usize) -> Result<Response, String> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = Client::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        client.send(sent).unwrap();
+        let date = httpdate::fmt_http_date(std::time::SystemTime::now());
+        let other = format!("HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: 0\r\n\r\n");
+        let chunked = format!(
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nDate: {date}\r\n\
+             Content-Type: a/b\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"
+        );
+        server.write_all(format!("{}{chunked}", other.repeat(others)).as_bytes()).unwrap();
+        for _ in 0..others {
+            client.response().unwrap();
+        }
+        assert_eq!(client.response().unwrap().status, 100);
+        client.response()
+    }
+
+    #[test]
+    fn a_server_that_drips_is_not_waited_for_without_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = Client::connect(listener.local_addr().unwrap()).unwrap();
+        client.give_up_after(Duration::ZERO);
+        assert!(client.response().unwrap_err().contains("too long altogether"));
+    }
+
+    #[test]
+    fn chunks_are_for_http_1_1() {
+        let old = &b"GET /a HTTP/1.0\r\n\r\n"[..];
+        let new = &b"GET /a HTTP/1.1\r\nA: b\r\n\r\n"[..];
+        assert_eq!(chunked_answer_to(new, 0).unwrap().body, b"a");
+        assert_eq!(chunked_answer_to(&[new, old].concat(), 0).unwrap().body, b"a");
+        assert_eq!(chunked_answer_to(&[old, new].concat(), 1).unwrap().body, b"a");
+        assert!(chunked_answer_to(old, 0).unwrap_err().contains("HTTP/1.0"));
+        assert!(chunked_answer_to(&[new, old].concat(), 1).unwrap_err().contains("HTTP/1.0"));
     }
 }

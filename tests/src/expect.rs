@@ -10,11 +10,15 @@
 //! !Content-Encoding                   no such field
 //! <body> is "Hello, world.\n"         also: has "part", lacks "part", empty, length 14,
 //! <body> file big.bin 0-4             the octets 0 to 4 of a file in the root, or all of it
+//! <body> gunzips to file hello.txt    one sound gzip member, of a file or of a "text"
 //! <closed>                            then the server closes; or <open>: it goes on to serve
 //! ```
 
+use std::io::Read;
 use std::ops::RangeInclusive;
 use std::path::Path;
+
+use flate2::bufread::GzDecoder;
 
 use crate::escape::{Values, fill, quoted};
 use crate::response::Response;
@@ -58,8 +62,16 @@ enum Body {
     Has(String),
     Lacks(String),
     Length(usize),
-    File { path: String, range: Option<(usize, usize)> },
+    File {
+        path: String,
+        range: Option<(usize, usize)>,
+    },
+    /// What comes out of the gzip coding is as the inner expectation has it.
+    Gunzips(Box<Body>),
 }
+
+/// The most octets that are taken out of the gzip coding: no file of the tests is as long.
+const GUNZIPPED_BYTES_MAX: u64 = 64 << 20;
 
 impl Expectation {
     /// Reads the lines of a block, the first of which is line `line` of its file.
@@ -88,6 +100,38 @@ impl Expectation {
         Ok(expectation)
     }
 
+    /// Whether that status is one of the right ones.
+    pub fn allows(&self, status: u16) -> bool {
+        self.statuses.iter().any(|range| range.contains(&status))
+    }
+
+    /// Whether the field `name` is expected to be or to have `part`.
+    pub fn wants(&self, name: &str, part: &str) -> bool {
+        self.checks.iter().any(|check| match check {
+            Check::Is { name: field, value: wanted } | Check::Has { name: field, part: wanted } => {
+                field.eq_ignore_ascii_case(name) && wanted.contains(part)
+            }
+            _ => false,
+        })
+    }
+
+    /// Leaves out what every server words in its own way: its name, and the type and text of what
+    /// explains an error.
+    pub fn forget_wording(&mut self) {
+        self.checks.retain(|check| match check {
+            Check::Is { name, .. } => !name.eq_ignore_ascii_case("Server"),
+            _ => true,
+        });
+        if self.statuses.iter().all(|range| *range.start() >= 400) {
+            self.checks.retain(|check| match check {
+                Check::Body(Body::Length(_)) => true,
+                Check::Body(_) => false,
+                Check::Is { name, .. } => !name.eq_ignore_ascii_case("Content-Type"),
+                _ => true,
+            });
+        }
+    }
+
     /// Compares a response. `root` is the directory that is served; `{name}` values that are met
     /// for the first time are added to `values`.
     ///
@@ -100,8 +144,9 @@ impl Expectation {
         values: &mut Values,
     ) -> Result<(), Vec<String>> {
         let mut wrong = Vec::new();
-        if !self.statuses.iter().any(|range| range.contains(&got.status)) {
-            wrong.push(format!("status is {} {}", got.status, got.reason));
+        if !self.allows(got.status) {
+            let wanted: Vec<_> = self.statuses.iter().map(status_text).collect();
+            wrong.push(format!("expected {}, got {}", wanted.join(" | "), got.status));
         }
         for check in &self.checks {
             wrong.extend(check.against(got, root, values).err());
@@ -171,8 +216,25 @@ impl Body {
                     part.ok_or_else(|| format!("{path} has only {} octets", content.len()))?;
                 (got == part, format!("be the {} octets of {path}", part.len()))
             }
+            Body::Gunzips(inner) => {
+                let content = gunzipped(got).map_err(|why| format!("no gzip: {why}"))?;
+                return inner.against(&content, root, values).map_err(|why| format!("gzip: {why}"));
+            }
         };
         if right { Ok(()) } else { Err(format!("body of {} octets should {wanted}", got.len())) }
+    }
+}
+
+/// The content of one gzip member (RFC 1952), which must be all there is.
+fn gunzipped(octets: &[u8]) -> Result<Vec<u8>, String> {
+    let mut decoder = GzDecoder::new(octets);
+    let mut content = Vec::new();
+    let read = decoder.by_ref().take(GUNZIPPED_BYTES_MAX).read_to_end(&mut content);
+    read.map_err(|e| e.to_string())?;
+    match decoder.into_inner() {
+        [] => Ok(content),
+        _ if content.len() as u64 == GUNZIPPED_BYTES_MAX => Err("it does not end".to_owned()),
+        rest => Err(format!("{} octets behind its end", rest.len())),
     }
 }
 
@@ -189,6 +251,14 @@ fn parse_status(text: &str) -> Result<RangeInclusive<u16>, String> {
     };
     let range = range.filter(|range| (100..600).contains(range.start()));
     range.ok_or_else(|| format!("`{text}` is no status"))
+}
+
+/// A status, or a class of them, as the block has it.
+fn status_text(range: &RangeInclusive<u16>) -> String {
+    match range.start() == range.end() {
+        true => range.start().to_string(),
+        false => format!("{}xx", range.start() / 100),
+    }
 }
 
 fn parse_check(text: &str) -> Result<Check, String> {
@@ -232,6 +302,11 @@ fn parse_body(text: &str) -> Result<Body, String> {
                 let number = |text: &str| text.parse().map_err(|_| format!("no number: {text}"));
                 Body::File { path: path.to_owned(), range: Some((number(first)?, number(last)?)) }
             }
+        },
+        "gunzips" => match rest.strip_prefix("to ").map(str::trim) {
+            Some(file) if file.starts_with("file ") => Body::Gunzips(Box::new(parse_body(file)?)),
+            Some(text) => Body::Gunzips(Box::new(Body::Is(checked(text)?))),
+            None => return Err("a body gunzips `to file X` or `to \"text\"`".to_owned()),
         },
         _ => return Err(format!("a body cannot `{verb}`")),
     })
@@ -286,6 +361,67 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_status_is_told_beside_the_right_ones() {
+        assert_eq!(check("404 | 3xx").unwrap_err(), ["expected 404 | 3xx, got 200"]);
+    }
+
+    #[test]
+    fn what_is_in_a_gzip_member() {
+        let gzip = |content: &[u8]| {
+            let mut octets = Vec::new();
+            let level = flate2::Compression::default();
+            flate2::bufread::GzEncoder::new(content, level).read_to_end(&mut octets).unwrap();
+            octets
+        };
+        let good = gzip(b"Hello\n");
+        let mut corrupt = good.clone();
+        *corrupt.last_mut().unwrap() ^= 1;
+        let root = tempfile::TempDir::new().unwrap();
+        std::fs::write(root.path().join("hello"), "Hello\n").unwrap();
+        let check = |body: &[u8], expected: &str| {
+            let block = format!("200\n<body> gunzips to {expected}");
+            let response = Response { body: body.to_vec(), ..response() };
+            let expectation = Expectation::parse(&block, 1).unwrap();
+            expectation.check(&response, root.path(), &mut Values::new())
+        };
+        for holds in ["\"Hello\\n\"", "file hello", "file hello 0-5"] {
+            assert_eq!(check(&good, holds), Ok(()), "{holds}");
+        }
+        for (body, expected, why) in [
+            (&good[..], "\"Hello\"", "gzip: body of 6 octets should be \"Hello\""),
+            (&good[..], "file hello 0-4", "gzip: body of 6 octets"),
+            (&corrupt[..], "file hello", "no gzip: "),
+            (&good[..good.len() - 1], "file hello", "no gzip: "),
+            (&good.repeat(2)[..], "file hello", "octets behind its end"),
+            (b"Hello\n", "file hello", "no gzip: "),
+            (b"", "file hello", "no gzip: "),
+        ] {
+            let wrong = check(body, expected).unwrap_err();
+            assert!(wrong[0].contains(why), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wanted_of_a_field_can_be_asked() {
+        let wants = |text: &str| Expectation::parse(text, 1).unwrap().wants("Allow", "PUT");
+        assert!(wants("200\nallow: ~PUT") && wants("200\nAllow: GET, PUT"));
+        assert!(!wants("200\nAllow: !~PUT\nX: PUT\nAllow: GET"));
+    }
+
+    #[test]
+    fn wording_can_be_left_out() {
+        let text =
+            "404\nServer: a\nContent-Type: a/b\nAllow: GET\n<body> has \"Error\"\n<body> empty";
+        let mut expectation = Expectation::parse(text, 1).unwrap();
+        expectation.forget_wording();
+        let kept = Expectation::parse("404\nAllow: GET\n<body> empty", 1).unwrap();
+        assert_eq!(expectation, kept);
+        let mut page = Expectation::parse("200\n<body> has \"Error\"", 1).unwrap();
+        page.forget_wording();
+        assert_eq!(page, Expectation::parse("200\n<body> has \"Error\"", 1).unwrap());
+    }
+
+    #[test]
     fn a_block_that_makes_no_sense_is_refused_with_its_line() {
         for (block, line) in [
             ("", 7),
@@ -294,6 +430,9 @@ mod tests {
             ("200\nA b: c", 8),
             ("200\n<body> is Hello", 8),
             ("200\n<body> sings \"la\"", 8),
+            ("200\n<body> gunzips", 8),
+            ("200\n<body> gunzips file hello", 8),
+            ("200\n<body> gunzips to Hello", 8),
             ("200\n<gone>", 8),
             ("99", 7),
             ("9xx", 7),

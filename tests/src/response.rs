@@ -1,4 +1,9 @@
 //! Reads one response out of received octets, strictly: a client cannot repair what it was sent.
+//!
+//! Content in the chunked coding is taken as RFC 9112 §7.1 has it, without what the grammar allows
+//! and a server of files has no use for: chunk extensions and trailers.
+
+use std::time::SystemTime;
 
 /// One response, interim (1xx) or final.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,7 +14,7 @@ pub struct Response {
     pub reason: String,
     /// Field lines in the order they came, names as they were written.
     pub fields: Vec<(String, String)>,
-    /// The content, after any chunked coding is taken off.
+    /// The content, after the chunked coding is taken off, if there was one.
     pub body: Vec<u8>,
 }
 
@@ -38,6 +43,19 @@ impl Response {
     /// # Errors
     /// A sentence on the rule that the response breaks.
     pub fn parse(input: &[u8], to_head: bool) -> Result<Option<(Response, usize)>, String> {
+        Response::parse_begun(input, to_head, SystemTime::now())
+    }
+
+    /// The same for a response that began to come at `begun`, which may be long ago: that is what
+    /// its Date is compared with.
+    ///
+    /// # Errors
+    /// A sentence on the rule that the response breaks.
+    pub fn parse_begun(
+        input: &[u8],
+        to_head: bool,
+        begun: SystemTime,
+    ) -> Result<Option<(Response, usize)>, String> {
         let mut lines = Lines { input, at: 0 };
         let Some(line) = lines.next_line()? else { return Ok(None) };
         let (status, reason) = status_line(line)?;
@@ -58,7 +76,7 @@ impl Response {
                 Some(body) => response.body = body,
             },
         }
-        response.check_orderly()?;
+        response.check_orderly(begun)?;
         Ok(Some((response, lines.at)))
     }
 
@@ -102,6 +120,10 @@ impl Response {
                 _ => Err(format!("a {status} has no content, yet a length of it was sent")),
             };
         }
+        if status == 304 && coding.is_some() {
+            // RFC 9112 §6.1 permits it, but there is no content to frame.
+            return Err("a 304 with Transfer-Encoding".to_owned());
+        }
         let bodiless = to_head || status == 304;
         match (coding, length) {
             (Some(_), Some(_)) => Err("Content-Length beside Transfer-Encoding".to_owned()),
@@ -125,7 +147,7 @@ impl Response {
     }
 
     /// What every response of this server owes its client, whatever was asked.
-    fn check_orderly(&self) -> Result<(), String> {
+    fn check_orderly(&self, begun: SystemTime) -> Result<(), String> {
         let status = self.status;
         let owes = |name: &str| match self.field(name) {
             Some(_) => Ok(()),
@@ -147,7 +169,7 @@ impl Response {
             owes("Date")?; // RFC 9110 §6.6.1
         }
         match self.field("Date") {
-            Some(date) => check_date(&date),
+            Some(date) => check_date(&date, begun),
             None => Ok(()),
         }
     }
@@ -212,38 +234,43 @@ fn field_lines(lines: &mut Lines<'_>) -> Result<Option<Vec<(String, String)>>, S
     }
 }
 
-/// Content in the chunked coding, trailers included (RFC 9112 §7.1).
+/// `*chunk last-chunk CRLF` (RFC 9112 §7.1).
 fn chunks(lines: &mut Lines<'_>) -> Result<Option<Vec<u8>>, String> {
     let mut body = Vec::new();
     loop {
         let Some(line) = lines.next_line()? else { return Ok(None) };
-        let digits = line.split(';').next().unwrap_or_default();
-        let hex = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit());
-        let size = usize::from_str_radix(digits, 16).ok().filter(|_| hex);
+        let hex = !line.is_empty() && line.bytes().all(|b| b.is_ascii_hexdigit());
+        let size = usize::from_str_radix(line, 16).ok().filter(|_| hex);
         let size = size.ok_or_else(|| format!("bad chunk size: {line}"))?;
         if size == 0 {
-            return Ok(field_lines(lines)?.map(|_trailers| body));
+            return match lines.next_line()? {
+                None => Ok(None),
+                Some("") => Ok(Some(body)),
+                Some(trailer) => Err(format!("a trailer behind the last chunk: {trailer}")),
+            };
         }
         if body.len().saturating_add(size) > RESPONSE_BYTES_MAX {
             return Err("chunks without end".to_owned());
         }
-        let Some(chunk) = lines.input[lines.at..].get(..size + 2) else { return Ok(None) };
-        if !chunk.ends_with(b"\r\n") {
+        let rest = &lines.input[lines.at..];
+        // What stands where the CRLF should is looked at as soon as it is there.
+        let end = &rest[size.min(rest.len())..];
+        if !end.starts_with(b"\r\n") && !b"\r\n".starts_with(end) {
             return Err("a chunk that does not end in CRLF".to_owned());
         }
+        let Some(chunk) = rest.get(..size + 2) else { return Ok(None) };
         body.extend_from_slice(&chunk[..size]);
         lines.at += size + 2;
     }
 }
 
-/// An IMF-fixdate, the one form that may be sent (RFC 9110 §5.6.7), and not far from now.
-fn check_date(date: &str) -> Result<(), String> {
+/// An IMF-fixdate, the one form that may be sent (RFC 9110 §5.6.7), and not far from `begun`.
+fn check_date(date: &str, begun: SystemTime) -> Result<(), String> {
     let time = httpdate::parse_http_date(date).map_err(|_| format!("bad Date: {date}"))?;
     if httpdate::fmt_http_date(time) != date {
         return Err(format!("Date is no IMF-fixdate: {date}"));
     }
-    let now = std::time::SystemTime::now();
-    let off = now.duration_since(time).or_else(|_| time.duration_since(now));
+    let off = begun.duration_since(time).or_else(|_| time.duration_since(begun));
     match off {
         Ok(off) if off.as_secs() <= 10 => Ok(()),
         _ => Err(format!("Date is not now: {date}")),
@@ -255,7 +282,7 @@ mod tests {
     use super::*;
 
     fn now() -> String {
-        httpdate::fmt_http_date(std::time::SystemTime::now())
+        httpdate::fmt_http_date(SystemTime::now())
     }
 
     /// `text` with LF for CRLF and `DATE` for a good Date line.
@@ -285,8 +312,11 @@ mod tests {
         let by_length = "HTTP/1.1 200 OK\nDATE\nContent-Type: a/b\nContent-Length: 3\n\nabc";
         assert_eq!(good(by_length, false).body, b"abc");
         let chunked = "HTTP/1.1 200 OK\nDATE\nContent-Type: a/b\nTransfer-Encoding: chunked\n\n\
-                       3\nabc\n2;x=y\nde\n0\nT: 1\n\n";
-        assert_eq!(good(chunked, false).body, b"abcde");
+                       3\nabc\n09\n0\n\n2\n1\n01\nx\n0\n\n";
+        assert_eq!(good(chunked, false).body, b"abc0\r\n\r\n2\r\n1x");
+        let chunked_head = "HTTP/1.1 200 OK\nDATE\nTransfer-Encoding: chunked\n\n";
+        assert_eq!(good(chunked_head, true).body, b"");
+        assert_eq!(good(&format!("{chunked_head}0\n\n"), false).body, b"");
         assert_eq!(good("HTTP/1.1 204 No Content\nDATE\n\n", false).body, b"");
         assert_eq!(good("HTTP/1.1 304 Not Modified\nDATE\nContent-Length: 9\n\n", false).body, b"");
         assert_eq!(good("HTTP/1.1 200 OK\nDATE\nContent-Length: 9\n\n", true).body, b"");
@@ -309,9 +339,35 @@ mod tests {
         bad("HTTP/1.1 200 OK\nContent-Length: 1\nContent-Length: 1\n\n", "more than once");
         bad("HTTP/1.1 200 OK\nContent-Length: +1\n\n", "bad Content-Length");
         bad("HTTP/1.1 204 No Content\nContent-Length: 0\n\n", "has no content");
-        bad("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n0x1\n", "bad chunk size");
-        bad("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n1\nabc", "does not end");
+        bad("HTTP/1.1 204 No Content\nTransfer-Encoding: chunked\n\n", "has no content");
+        bad("HTTP/1.1 100 Continue\nTransfer-Encoding: chunked\n\n", "has no content");
+        bad("HTTP/1.1 304 Not Modified\nTransfer-Encoding: chunked\n\n", "a 304 with");
         bad("HTTP/1.1 200 OK\nTransfer-Encoding: gzip, chunked\n\n", "unexpected");
+        bad("HTTP/1.1 200 OK\nTransfer-Encoding: chunked, chunked\n\n", "unexpected");
+        bad("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nTransfer-Encoding: x\n\n", "than once");
+    }
+
+    #[test]
+    fn chunks_that_a_client_could_take_two_ways() {
+        for (chunks, why) in [
+            ("\n", "bad chunk size"),
+            ("0x1\n", "bad chunk size"),
+            ("+1\n", "bad chunk size"),
+            (" 1\n", "bad chunk size"),
+            ("1 \n", "bad chunk size"),
+            ("1;x=y\n", "bad chunk size"),
+            ("10000000000000000\n", "bad chunk size"),
+            ("ffffffffffffffff\n", "without end"),
+            ("4000001\n", "without end"),
+            ("1\nabc", "does not end"),
+            ("3\nab\n", "does not end"),
+            ("0\nT: 1\n\n", "a trailer"),
+            ("0\nHTTP/1.1 200 OK\n", "a trailer"),
+        ] {
+            bad(&format!("HTTP/1.1 200 OK\nDATE\nTransfer-Encoding: chunked\n\n{chunks}"), why);
+        }
+        let cut = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\n";
+        assert!(Response::parse(cut, false).unwrap_err().contains("LF alone"));
     }
 
     #[test]
@@ -329,5 +385,10 @@ mod tests {
             "not now",
         );
         assert!(Response::parse(b"HTTP/1.1 200 OK\n", false).unwrap_err().contains("LF alone"));
+        // What takes long to come was dated when it began.
+        let (now, wire) = (SystemTime::now(), wire("HTTP/1.1 200 OK\nDATE\nContent-Length: 0\n\n"));
+        let begun = |ago: u64| now - std::time::Duration::from_secs(ago);
+        assert!(Response::parse_begun(&wire, false, begun(5)).is_ok());
+        assert!(Response::parse_begun(&wire, false, begun(60)).unwrap_err().contains("not now"));
     }
 }

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use crate::case::{Case, CaseFile};
 use crate::client::Client;
@@ -51,8 +53,16 @@ const HARMLESS_BODY: &[u8] = b"Hello, world.\n";
 /// Cases of one file that are played at the same time.
 const AT_ONCE: usize = 8;
 
+/// The longest that a case may take before what is still to come counts as missing: many times
+/// what the longest needs, an octet at a time on a busy machine.
+const CASE_MAX: Duration = Duration::from_secs(120);
+
 /// Octets of what was sent or received that a failure shows.
 const SHOWN_MAX: usize = 1500;
+
+/// For how long a file just made may be answered otherwise than one that has been there before: its
+/// next version could have the same time.
+const YOUNG: Duration = Duration::from_millis(40);
 
 /// Starts a server for a case file and plays every case in every way.
 ///
@@ -64,6 +74,7 @@ pub fn run_file(path: &Path) {
     let files = format!("{}{}", fixture::STANDARD, file.files);
     fixture::create(server.root(), &files)
         .unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+    thread::sleep(YOUNG);
     let failures = run_cases(&file, server.addr(), server.root());
     let stderr = server.stderr();
     assert!(!stderr.contains("panicked"), "{}: the server panicked:\n{stderr}", path.display());
@@ -77,6 +88,26 @@ pub fn run_cases(file: &CaseFile, addr: SocketAddr, root: &Path) -> Vec<String> 
         .flat_map(|case| Way::ALL.map(|way| (case, way)))
         .filter(|(case, way)| !case.not_ways.contains(way))
         .collect();
+    let report = |(at, failure): &(usize, Failure)| {
+        let (case, way) = jobs[*at];
+        failure.report(file, case, way)
+    };
+    play(&jobs, addr, |way| Run::new(root, way)).iter().map(report).collect()
+}
+
+/// Plays each case whole against another server at `addr`, which serves `root`. It may answer in
+/// HTTP/1.0. What was wrong with those that failed, by their place in `cases`.
+pub fn compare_cases(cases: &[&Case], addr: SocketAddr, root: &Path) -> Vec<(usize, Failure)> {
+    let jobs: Vec<_> = cases.iter().map(|case| (*case, Way::Whole)).collect();
+    play(&jobs, addr, |way| Run { is_ours: false, ..Run::new(root, way) })
+}
+
+/// Plays each case in its way, several at once; those that failed, by their place in `jobs`.
+fn play<'a>(
+    jobs: &[(&Case, Way)],
+    addr: SocketAddr,
+    run: impl Fn(Way) -> Run<'a> + Sync,
+) -> Vec<(usize, Failure)> {
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -85,17 +116,16 @@ pub fn run_cases(file: &CaseFile, addr: SocketAddr, root: &Path) -> Vec<String> 
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some((case, way)) = jobs.get(at) else { break };
-                    if let Err(failure) = Run::new(root, *way).run(case, addr) {
-                        let report = failure.report(file, case, *way);
-                        failures.lock().expect("no thread panics here").push((at, report));
+                    if let Err(failure) = run(*way).run(case, addr) {
+                        failures.lock().expect("no thread panics here").push((at, failure));
                     }
                 }
             });
         }
     });
     let mut failures = failures.into_inner().expect("no thread panics here");
-    failures.sort();
-    failures.into_iter().map(|(_, report)| report).collect()
+    failures.sort_by_key(|(at, _)| *at);
+    failures
 }
 
 /// A case being sent in one way.
@@ -105,12 +135,16 @@ struct Run<'a> {
     values: Values,
     /// Whether the last response said `Connection: close`.
     said_close: bool,
+    /// Whether it is `httpd` that answers, of which more is expected.
+    is_ours: bool,
 }
 
 /// What was wrong, where it was expected otherwise, and all that went over the wire.
-struct Failure {
+#[derive(Debug)]
+pub struct Failure {
     line: usize,
-    wrong: Vec<String>,
+    /// A sentence for each thing that was not as expected.
+    pub wrong: Vec<String>,
     sent: Vec<u8>,
     received: Vec<u8>,
 }
@@ -118,7 +152,7 @@ struct Failure {
 impl<'a> Run<'a> {
     fn new(root: &'a Path, way: Way) -> Run<'a> {
         let values = Values::from([("way".to_owned(), way.name().to_owned())]);
-        Run { root, way, values, said_close: false }
+        Run { root, way, values, said_close: false, is_ours: true }
     }
 
     fn run(mut self, case: &Case, addr: SocketAddr) -> Result<(), Failure> {
@@ -129,6 +163,10 @@ impl<'a> Run<'a> {
                 return Err(Failure { line: case.line, wrong, sent: vec![], received: vec![] });
             }
         };
+        client.give_up_after(CASE_MAX);
+        if !self.is_ours {
+            client.take_old_version();
+        }
         self.exchange(case, &mut client).map_err(|(line, wrong)| Failure {
             line,
             wrong,
@@ -189,6 +227,13 @@ fn harmless(client: &mut Client) -> Result<(), String> {
 }
 
 impl Failure {
+    /// The status of the last response that came, however disorderly.
+    pub fn last_status(&self) -> Option<u16> {
+        let text = String::from_utf8_lossy(&self.received);
+        let mut statuses = text.lines().filter_map(|line| line.strip_prefix("HTTP/1."));
+        statuses.next_back()?.get(2..5)?.parse().ok()
+    }
+
     fn report(&self, file: &CaseFile, case: &Case, way: Way) -> String {
         let place = format!("{}:{}", file.path.display(), self.line);
         let mut report = format!("{place}: {} [{}]\n", case.claim, way.name());
@@ -222,7 +267,7 @@ mod tests {
     use std::net::TcpListener;
 
     /// A server that answers `GET /hello.txt` well, `GET /late` with a second response that nobody
-    /// asked for, and anything else with 404 and a close.
+    /// asked for, `GET /old` in HTTP/1.0 and with a close, and anything else with 404 and a close.
     fn stub() -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
@@ -253,6 +298,9 @@ mod tests {
             let head = String::from_utf8(std::mem::take(&mut head)).unwrap();
             let known = head.starts_with("GET /hello") || head.starts_with("GET /late");
             let response = match known {
+                false if head.starts_with("GET /old") => {
+                    answer("200 OK", "Connection: close\r\n", "old").replace("1.1", "1.0")
+                }
                 false => {
                     answer("404 Not Found", "Connection: close\r\n", "Error 404 Page not found")
                 }
@@ -298,6 +346,23 @@ mod tests {
         assert!(failures[0].contains("GET /gone HTTP/1.1\\r\\n"));
         assert!(failures[0].contains("Error 404 Page not found"));
         assert!(failures[2].contains("[behind]"));
+    }
+
+    #[test]
+    fn another_server_is_asked_once_and_may_answer_in_http_1_0() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().join("x.md");
+        std::fs::write(&path, case("/old", "200\n<body> is \"old\"") + &case("/gone", "200"))
+            .unwrap();
+        let file = CaseFile::read(&path).unwrap();
+        let cases: Vec<_> = file.cases.iter().collect();
+        let failures = compare_cases(&cases, stub(), dir.path());
+        let [(1, failure)] = &failures[..] else { panic!("{failures:?}") };
+        assert_eq!(failure.wrong, ["expected 200, got 404"]);
+        assert_eq!(failure.last_status(), Some(404));
+        let ours = run_cases(&file, stub(), dir.path());
+        assert_eq!(ours.len(), 6, "{ours:?}");
+        assert!(ours[0].contains("bad status line: HTTP/1.0"), "{}", ours[0]);
     }
 
     #[test]

@@ -33,6 +33,9 @@ macro_rules! case_files {
 }
 
 case_files! {
+    caching
+    caching_off
+    caching_set
     chunked
     conditionals
     connection
@@ -40,6 +43,7 @@ case_files! {
     expectation
     fields
     framing
+    gzip
     head
     hidden_shown
     host
@@ -52,6 +56,11 @@ case_files! {
     names
     no_listing
     options
+    precompressed
+    precompressed_accept
+    precompressed_conditions
+    precompressed_ranges
+    precompressed_siblings
     ranges
     read_only
     refused_paths

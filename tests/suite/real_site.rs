@@ -155,7 +155,7 @@ fn seconds(path: &Path) -> u64 {
     modified.duration_since(SystemTime::UNIX_EPOCH).expect("a date after 1970").as_secs()
 }
 
-fn is_there(program: &str) -> bool {
+pub(crate) fn is_there(program: &str) -> bool {
     let mut command = Command::new(program);
     command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())

@@ -1,9 +1,11 @@
 //! What no list of requests and answers can say: signals, deadlines, floods, big files, a real
-//! site.
+//! site, clients that are not ours, what must not have happened.
 //!
 //! Run one file of it with `cargo test -p conformance --test scenarios lifecycle::`.
 
+mod clients;
 mod download;
+mod effects;
 mod large;
 mod lifecycle;
 mod patience;

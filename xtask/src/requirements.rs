@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use conformance::case::CaseFile;
 
 /// Rows that may wait for something to be built. It only ever goes down, to 0.
-const PENDING_MAX: usize = 11;
+const PENDING_MAX: usize = 0;
 
 const HEADER: [&str; 5] = ["id", "section", "level", "requirement", "verdict"];
 
