@@ -1,5 +1,6 @@
 //! `cargo xtask`: the project's own commands.
 
+mod compare;
 mod corpus;
 mod fuzz;
 mod invariants;
@@ -16,6 +17,7 @@ cargo xtask invariants                       only the scan for the invariants
 cargo xtask fuzz [TARGET ...] [--seconds N]  looks for inputs that break the parsers
 cargo xtask requirements                     only the tables of what the RFCs require
 cargo xtask corpus PATH [--base HOST:PORT]   plays a file of raw requests against httpd
+cargo xtask compare SERVER [CASE ...]        plays the cases against nginx, lighttpd or another
 cargo xtask soak [PART ...]                  many, big and slow clients against a release build
 ";
 
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         "test" => test::run(),
         "invariants" => invariants::run(workspace()),
         "requirements" => requirements::run(workspace()),
+        "compare" => compare::run(rest, workspace()),
         "corpus" => corpus::run(rest),
         "fuzz" => fuzz::run(rest),
         "soak" => soak::run(rest),
