@@ -115,7 +115,8 @@ impl Files {
         let mut refusal = Refusal::ShortRead;
         for _ in 0..READS_MAX {
             let facts = opened.facts;
-            let selected = Selected::new(request, form, facts);
+            let known = form.validators(&facts);
+            let selected = Selected::new(request, form, facts, &known);
             if let Some(response) = selected.unless_conditions_hold() {
                 return Ok(response);
             }
@@ -160,7 +161,8 @@ impl Files {
         way: Way,
         reach: Reach,
     ) -> Result<Result<Response, Opened>, Stop> {
-        let selected = Selected::new(request, form, opened.facts);
+        let known = form.validators(&opened.facts);
+        let selected = Selected::new(request, form, opened.facts, &known);
         if let Some(response) = selected.unless_conditions_hold() {
             return Ok(Ok(response));
         }

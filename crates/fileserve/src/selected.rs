@@ -15,22 +15,24 @@ pub(crate) struct Selected<'r> {
     request: &'r Request<'r>,
     pub(crate) form: Representation<'r>,
     facts: Facts,
-    known: Validators,
+    known: &'r Validators,
 }
 
 impl<'r> Selected<'r> {
+    /// `known` are the validators of `form` of a file with `facts`.
     pub(crate) fn new(
         request: &'r Request<'r>,
         form: Representation<'r>,
         facts: Facts,
+        known: &'r Validators,
     ) -> Selected<'r> {
-        Selected { request, form, facts, known: form.validators(&facts) }
+        Selected { request, form, facts, known }
     }
 
     /// The answer to conditions that do not hold (RFC 9110 §13.2.2); `None` when they do.
     pub(crate) fn unless_conditions_hold(&self) -> Option<Response> {
         let Request { head, now, .. } = self.request;
-        match precondition::evaluate(head.method, &head.fields, Some(&self.known), *now) {
+        match precondition::evaluate(head.method, &head.fields, Some(self.known), *now) {
             Verdict::Proceed => None,
             Verdict::NotModified => Some(self.identified(Response::new(Status::NOT_MODIFIED))),
             Verdict::Failed => Some(get::precondition_failed()),
@@ -44,7 +46,7 @@ impl<'r> Selected<'r> {
         match head.fields.single("range") {
             Some(value)
                 if head.method == Method::Get
-                    && precondition::if_range(&head.fields, &self.known, *now) =>
+                    && precondition::if_range(&head.fields, self.known, *now) =>
             {
                 range::resolve(value, self.facts.len, ranges_max)
             }

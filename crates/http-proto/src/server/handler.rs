@@ -14,6 +14,8 @@ pub struct Request<'a> {
     pub peer: SocketAddr,
     /// The address the client connected to.
     pub local: SocketAddr,
+    /// Index of the worker that serves the connection, for what is kept per worker.
+    pub worker: usize,
     /// Wall-clock time of this wake-up.
     pub now: SystemTime,
 }

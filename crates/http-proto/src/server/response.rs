@@ -36,6 +36,10 @@ pub enum Body {
     Parts(Vec<Body>),
 }
 
+/// Shared content up to this many octets is copied behind its head: that costs less than to hand
+/// the kernel two pieces, and lets pipelined responses leave together.
+const COPIED_BYTES_MAX: usize = 16 * 1024;
+
 /// Makes content while it is sent.
 pub trait Source: Send {
     /// Appends the next octets to `out`, on a pool thread: called again when the client has taken
@@ -92,6 +96,9 @@ impl Body {
         match self {
             Body::Empty => {}
             Body::Bytes(bytes) => output.tail().extend_from_slice(&bytes),
+            Body::Shared(bytes) if bytes.len() <= COPIED_BYTES_MAX => {
+                output.tail().extend_from_slice(&bytes);
+            }
             Body::Shared(bytes) => output.share(bytes),
             Body::File(file, range) => output.file(file, range),
             Body::Parts(parts) => parts.into_iter().for_each(|part| part.put(output)),
@@ -137,6 +144,17 @@ impl Response {
     pub fn field(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Response {
         self.fields.push(name, value.as_ref());
         self
+    }
+
+    /// Sets all field lines at once.
+    pub fn with_fields(mut self, fields: FieldBlock) -> Response {
+        self.fields = fields;
+        self
+    }
+
+    /// The field lines, taken out.
+    pub fn into_fields(self) -> FieldBlock {
+        self.fields
     }
 
     /// Sets the content.

@@ -317,7 +317,7 @@ pub(super) fn request<'a>(
     accepted: &Accepted,
     now: SystemTime,
 ) -> Request<'a> {
-    Request { head, peer: accepted.peer, local: accepted.local, now }
+    Request { head, peer: accepted.peer, local: accepted.local, worker: accepted.worker, now }
 }
 
 /// As much of a refused request's first line as came.
