@@ -35,6 +35,7 @@ macro_rules! case_files {
 case_files! {
     caching
     caching_off
+    caching_private
     caching_set
     chunked
     conditionals

@@ -2,15 +2,18 @@
 //!
 //! A short text is compressed once, as a whole, and kept: whoever asks next costs a look-up. A long
 //! one is compressed while it is sent, piece by piece as the client takes it. Either has a bound on
-//! what all of them hold together; beyond it a file is sent as it is.
+//! how many are being made and on what all of them hold; beyond it a file is sent as it is.
 
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
+use crossbeam_channel::{Sender, bounded};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_proto::server::{Produced, Source};
@@ -18,7 +21,7 @@ use http_proto::server::{Produced, Source};
 use crate::refusal::Refusal;
 use crate::root::{Facts, Opened};
 use crate::validators;
-use kept::Kept;
+use kept::{Kept, Made};
 
 mod kept;
 
@@ -31,7 +34,14 @@ const WHOLE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// How many long texts are compressed at once. Each holds some 300 KiB, which is what the algorithm
 /// looks back on, and two pieces.
-const STREAMS_MAX: usize = 64;
+const STREAMS_MAX: usize = 32;
+
+/// How long a kept text is good for before it is compared with the file: a program that writes to a
+/// file through its memory (`mmap`) changes no time that would tell.
+const CHECK_AFTER: Duration = Duration::from_secs(10);
+
+/// How many files may wait to be closed. Beyond, whoever drops one closes it.
+const CLOSING_MAX: usize = 256;
 
 /// What is read of a long text at a time: about a millisecond of a pool thread.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -48,11 +58,19 @@ const WHOLE_LEVEL: u32 = 6;
 /// Of long texts, which are compressed for each client.
 const STREAM_LEVEL: u32 = 3;
 
-/// The compressed texts that are kept, and how many are being streamed.
-#[derive(Debug, Default)]
+/// The compressed texts that are kept, and those being made.
+#[derive(Debug)]
 pub(crate) struct Compressor {
     kept: Mutex<Kept>,
+    hasher: RandomState,
+    /// Short texts being compressed.
+    wholes: Arc<AtomicUsize>,
+    wholes_max: usize,
+    /// Long ones.
     streams: Arc<AtomicUsize>,
+    /// To a thread that closes files: the last to close a removed one waits for the disk, which a
+    /// worker may not. `None` where nothing is compressed.
+    closing: Option<Sender<File>>,
 }
 
 /// How a text with `facts` is compressed, if it is.
@@ -71,62 +89,94 @@ pub(crate) enum Way {
     Stream,
 }
 
+/// What is known of a short text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Whole {
+    /// It is this, compressed.
+    Gzip(Arc<[u8]>),
+    /// It is best sent as it is.
+    AsItIs,
+}
+
 impl Compressor {
-    /// A short text, if it is kept. Does not block.
-    pub(crate) fn recall(&self, facts: &Facts) -> Option<Arc<[u8]>> {
-        self.kept().get(facts)
+    /// One that compresses, or has nothing to do.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub(crate) fn new(compresses: bool) -> io::Result<Compressor> {
+        let mut closing = None;
+        if compresses {
+            let (files, waiting) = bounded::<File>(CLOSING_MAX);
+            let close = move || waiting.into_iter().for_each(drop);
+            thread::Builder::new().name("gzip-closer".into()).spawn(close)?;
+            closing = Some(files);
+        }
+        Ok(Compressor {
+            kept: Mutex::default(),
+            hasher: RandomState::new(),
+            wholes: Arc::default(),
+            // Half of a pool's usual threads would still leave all cores with nothing else to do.
+            wholes_max: thread::available_parallelism().map_or(1, usize::from),
+            streams: Arc::default(),
+            closing,
+        })
     }
 
-    /// A short text, compressed now if it is not kept. `None` when it is to be sent as it is: there
-    /// is no room for it, or it changes.
-    pub(crate) fn whole(
-        &self,
-        opened: &Opened,
-        now: SystemTime,
-    ) -> Result<Option<Arc<[u8]>>, Refusal> {
+    /// What is known of a short text. `None` if it has to be looked at. Does not block.
+    pub(crate) fn recall(&self, facts: &Facts, now: SystemTime) -> Option<Whole> {
+        self.kept().get(facts, now)
+    }
+
+    /// A short text, compressed now if it is not kept. It is to be sent as it is where it changes,
+    /// where there is no room, and while as many as may be are being compressed.
+    pub(crate) fn whole(&self, opened: &Opened, now: SystemTime) -> Result<Whole, Refusal> {
         let facts = opened.facts;
         // A later version could have the same facts, so nothing of this one may be kept.
         if !validators::is_settled(&facts, now) {
-            return Ok(None);
+            return Ok(Whole::AsItIs);
         }
-        let Some(text) = self.kept().place(facts) else { return Ok(None) };
-        // Whoever wants the same text waits here, rather than compress it as well.
-        let mut text = lock(&text);
-        if text.is_none() {
-            let made = compressed(opened);
-            *text = made.as_ref().ok().cloned().flatten();
-            self.kept().count(&facts, text.as_ref().map_or(0, |octets| octets.len()));
-            made?;
-        }
-        Ok(text.clone())
+        let Some(_turn) = Turn::take(&self.wholes, self.wholes_max) else {
+            return Ok(Whole::AsItIs);
+        };
+        let Some(text) = self.kept().place(facts) else { return Ok(Whole::AsItIs) };
+        // Who wants what another is just making does not wait for it.
+        let Ok(mut text) = text.try_lock() else { return Ok(Whole::AsItIs) };
+        let plain = read(opened)?;
+        let Some(plain) = plain else {
+            self.kept().count(&facts, 0);
+            return Ok(Whole::AsItIs);
+        };
+        let hash = self.hasher.hash_one(&plain);
+        let whole = match &*text {
+            Some(known) if known.hash == hash => known.whole.clone(),
+            _ => compressed(&plain)?,
+        };
+        let bytes = if let Whole::Gzip(octets) = &whole { octets.len() } else { 0 };
+        *text = Some(Made { whole: whole.clone(), hash, checked: now });
+        self.kept().count(&facts, bytes);
+        Ok(whole)
     }
 
     /// A long text. The file comes back when as many as may be are being compressed already.
     pub(crate) fn stream(&self, opened: Opened) -> Result<Gzip, Opened> {
-        let more = |streams| (streams < STREAMS_MAX).then_some(streams + 1);
-        if self.streams.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
-            return Err(opened);
-        }
+        let Some(turn) = Turn::take(&self.streams, STREAMS_MAX) else { return Err(opened) };
         Ok(Gzip {
             end: opened.facts.len,
-            file: opened.file,
+            file: Some(opened.file),
             next: 0,
-            encoder: encoder(STREAM_LEVEL),
-            _turn: Turn(Arc::clone(&self.streams)),
+            encoder: None,
+            closing: self.closing.clone(),
+            _turn: turn,
         })
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        lock(&self.kept)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// All of a file, compressed; `None` when it is changed meanwhile.
-fn compressed(opened: &Opened) -> Result<Option<Arc<[u8]>>, Refusal> {
+/// The octets of a file; `None` when it is changed meanwhile.
+fn read(opened: &Opened) -> Result<Option<Vec<u8>>, Refusal> {
     let mut text = vec![0; opened.facts.len as usize];
     match opened.file.read_exact_at(&mut text, 0) {
         Ok(()) => {}
@@ -134,12 +184,14 @@ fn compressed(opened: &Opened) -> Result<Option<Arc<[u8]>>, Refusal> {
         Err(error) => return Err(Refusal::from_io(&error)),
     }
     // Invariant 10: head and content come from one version of the file.
-    if Facts::of(&opened.file)? != opened.facts {
-        return Ok(None);
-    }
+    Ok((Facts::of(&opened.file)? == opened.facts).then_some(text))
+}
+
+fn compressed(text: &[u8]) -> Result<Whole, Refusal> {
     let mut encoder = encoder(WHOLE_LEVEL);
-    let all = encoder.write_all(&text).and_then(|()| encoder.finish());
-    all.map(|octets| Some(Arc::from(octets))).map_err(|error| Refusal::from_io(&error))
+    let all = encoder.write_all(text).and_then(|()| encoder.finish());
+    let all = all.map_err(|error| Refusal::from_io(&error))?;
+    Ok(if all.len() < text.len() { Whole::Gzip(Arc::from(all)) } else { Whole::AsItIs })
 }
 
 /// Neither name nor time of the file go into its header: equal texts are equal compressed.
@@ -149,15 +201,28 @@ fn encoder(level: u32) -> GzEncoder<Vec<u8>> {
 
 /// A long text, compressed as it is sent.
 pub(crate) struct Gzip {
-    file: File,
+    /// `None` when all of it has been read.
+    file: Option<File>,
     next: u64,
     end: u64,
-    encoder: GzEncoder<Vec<u8>>,
+    /// Made with the first piece, on the pool: it is large, and HEAD needs none.
+    encoder: Option<GzEncoder<Vec<u8>>>,
+    closing: Option<Sender<File>>,
     _turn: Turn,
 }
 
-/// The right to compress one long text; dropped, it is another's.
+/// The right to compress a text; dropped, it is another's.
+#[derive(Debug)]
 struct Turn(Arc<AtomicUsize>);
+
+impl Turn {
+    /// One of `max`, if not all are taken.
+    fn take(turns: &Arc<AtomicUsize>, max: usize) -> Option<Turn> {
+        let more = |taken| (taken < max).then_some(taken + 1);
+        turns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Turn(Arc::clone(turns)))
+    }
+}
 
 impl Drop for Turn {
     fn drop(&mut self) {
@@ -167,23 +232,42 @@ impl Drop for Turn {
 
 impl Source for Gzip {
     fn produce(&mut self, out: &mut Vec<u8>) -> io::Result<Produced> {
+        let Some(file) = &self.file else { return Ok(Produced::All) };
+        let encoder = self.encoder.get_or_insert_with(|| encoder(STREAM_LEVEL));
         for _ in 0..PIECES_MAX {
             let mut piece = vec![0; (self.end - self.next).min(PIECE_BYTES as u64) as usize];
-            // A file that has become shorter is an error: the client must not take it for whole.
-            self.file.read_exact_at(&mut piece, self.next)?;
+            match file.read_exact_at(&mut piece, self.next) {
+                Ok(()) => {}
+                // The client must not take it for whole.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Err(io::Error::new(error.kind(), "the file has become shorter"));
+                }
+                Err(error) => return Err(error),
+            }
             self.next += piece.len() as u64;
-            self.encoder.write_all(&piece)?;
+            encoder.write_all(&piece)?;
             if self.next == self.end {
-                self.encoder.try_finish()?;
-                out.append(self.encoder.get_mut());
+                encoder.try_finish()?;
+                out.append(encoder.get_mut());
+                // Here, where it may take its time.
+                self.file = None;
                 return Ok(Produced::All);
             }
-            if self.encoder.get_ref().len() >= WORTH_SENDING {
+            if encoder.get_ref().len() >= WORTH_SENDING {
                 break;
             }
         }
-        out.append(self.encoder.get_mut());
+        out.append(encoder.get_mut());
         Ok(Produced::More)
+    }
+}
+
+impl Drop for Gzip {
+    fn drop(&mut self) {
+        if let (Some(file), Some(closing)) = (self.file.take(), &self.closing) {
+            // What does not fit comes back with the error, and is closed with it.
+            let _ = closing.try_send(file);
+        }
     }
 }
 

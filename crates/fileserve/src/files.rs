@@ -110,16 +110,9 @@ impl Files {
             true => Some(Arc::new(Sweeper::start()?)),
             false => None,
         };
+        let compressor = Compressor::new(options.gzip)?;
         let left_log = LogName::new(root.id()?, access_log::DEFAULT_NAME.as_bytes());
-        Ok(Files {
-            root,
-            options,
-            pages: Pages::default(),
-            compressor: Compressor::default(),
-            log,
-            left_log,
-            sweeper,
-        })
+        Ok(Files { root, options, pages: Pages::default(), compressor, log, left_log, sweeper })
     }
 
     /// The response, as far as `reach` allows one. Uploads are not begun here.

@@ -13,7 +13,7 @@ use http_proto::range::{self, RangeRequest};
 use http_proto::server::{Body, Request, Response};
 use http_proto::{Byteranges, Status, Validators};
 
-use crate::compress::Way;
+use crate::compress::{Way, Whole};
 use crate::files::{Files, Reach, Stop};
 use crate::path::RelPath;
 use crate::refusal::Refusal;
@@ -44,7 +44,7 @@ impl Files {
             Kind::File if path.is_dir_form() => Err(Refusal::NotADirectory.into()),
             Kind::File => self.file(request, &path, opened, reach),
             Kind::Directory if path.is_dir_form() => self.directory(request, &path, opened, reach),
-            Kind::Directory => Ok(redirect(request, path)),
+            Kind::Directory => Ok(self.redirect(request, path)),
         }
     }
 
@@ -96,6 +96,22 @@ impl Files {
             .body(page))
     }
 
+    /// To the same directory with a slash behind it, so that relative links in it work. The path is
+    /// written anew from its segments, so `//host` cannot come out of it.
+    fn redirect(&self, request: &Request<'_>, path: RelPath) -> Response {
+        let mut location = path.into_dir_form().to_url_path();
+        if let Some(query) = request.head.target.query() {
+            location.push('?');
+            location.push_str(query);
+        }
+        let response = Response::error(Status::MOVED_PERMANENTLY).field("Location", location);
+        // Caches may else keep it for as long as they like (RFC 9110 §15.4.2).
+        match &self.options.cache_control {
+            Some(usual) => response.field("Cache-Control", usual.as_bytes()),
+            None => response,
+        }
+    }
+
     /// A file: preconditions, then ranges, then content (RFC 9110 §13.2.2 and §14.2).
     fn file(
         &self,
@@ -107,8 +123,8 @@ impl Files {
         let (mut opened, mut form) = self.represent(request, path, opened, reach)?;
         if let Some(way) = form.made {
             match self.compressed(request, opened, form, way, reach)? {
-                Ok(response) => return Ok(response),
-                Err(back) => (opened, form) = (back, form.itself()),
+                Packed::Answered(response) => return Ok(response),
+                Packed::AsItIs(back) => (opened, form) = (back, form.itself()),
             }
         }
         // Should nobody change it while it ends too soon each time, it holds less than it says.
@@ -152,7 +168,7 @@ impl Files {
         Err(refusal.into())
     }
 
-    /// A text that is compressed here. The file comes back when it is to be sent as it is.
+    /// A text that is compressed here.
     fn compressed(
         &self,
         request: &Request<'_>,
@@ -160,27 +176,46 @@ impl Files {
         form: Representation<'_>,
         way: Way,
         reach: Reach,
-    ) -> Result<Result<Response, Opened>, Stop> {
-        let known = form.validators(&opened.facts);
-        let selected = Selected::new(request, form, opened.facts, &known);
-        if let Some(response) = selected.unless_conditions_hold() {
-            return Ok(Ok(response));
+    ) -> Result<Packed, Stop> {
+        let facts = opened.facts;
+        let known = form.validators(&facts);
+        let selected = Selected::new(request, form, facts, &known);
+        let verdict = selected.verdict();
+        if verdict == Verdict::NotModified {
+            return Ok(Packed::Answered(selected.not_modified()));
         }
-        let found = selected.described(Status::OK);
-        match (way, reach) {
-            (Way::Whole, Reach::Memory) => {
-                let kept = self.compressor.recall(&opened.facts).ok_or(Stop::WouldBlock)?;
-                Ok(Ok(found.body(Body::Shared(kept))))
-            }
-            (Way::Whole, Reach::Disk) => match self.compressor.whole(&opened, request.now)? {
-                Some(octets) => Ok(Ok(found.body(Body::Shared(octets)))),
-                None => Ok(Err(opened.look_again()?)),
-            },
+        // The place of a range in what is made here would be anybody's guess.
+        if selected.is_ranged() {
+            return Ok(Packed::AsItIs(opened));
+        }
+        if verdict == Verdict::Failed {
+            return Ok(Packed::Answered(precondition_failed()));
+        }
+        let found = || selected.described(Status::OK);
+        let whole = match (way, reach) {
             (Way::Stream, _) => {
-                Ok(self.compressor.stream(opened).map(|source| found.stream(source)))
+                return Ok(match self.compressor.stream(opened) {
+                    Ok(source) => Packed::Answered(found().stream(source)),
+                    Err(back) => Packed::AsItIs(back),
+                });
             }
+            (Way::Whole, Reach::Memory) => {
+                self.compressor.recall(&facts, request.now).ok_or(Stop::WouldBlock)?
+            }
+            (Way::Whole, Reach::Disk) => self.compressor.whole(&opened, request.now)?,
+        };
+        match whole {
+            Whole::Gzip(octets) => Ok(Packed::Answered(found().body(Body::Shared(octets)))),
+            Whole::AsItIs => Ok(Packed::AsItIs(opened.look_again()?)),
         }
     }
+}
+
+/// What compressing a text has come to.
+enum Packed {
+    Answered(Response),
+    /// It is to be sent as it is.
+    AsItIs(Opened),
 }
 
 /// What reading a file has come to.
@@ -252,15 +287,4 @@ fn unsatisfiable(length: u64) -> Response {
     Response::error(Status::RANGE_NOT_SATISFIABLE)
         .field("Content-Range", range::unsatisfied(length))
         .reason("range-not-satisfiable")
-}
-
-/// To the same directory with a slash behind it, so that relative links in it work. The path is
-/// written anew from its segments, so `//host` cannot come out of it.
-fn redirect(request: &Request<'_>, path: RelPath) -> Response {
-    let mut location = path.into_dir_form().to_url_path();
-    if let Some(query) = request.head.target.query() {
-        location.push('?');
-        location.push_str(query);
-    }
-    Response::error(Status::MOVED_PERMANENTLY).field("Location", location)
 }

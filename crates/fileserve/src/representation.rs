@@ -2,7 +2,7 @@
 //! beside it (`page.html.gz` for `page.html`), or one that is made here.
 
 use http_proto::server::Request;
-use http_proto::{AcceptEncoding, Coding, EntityTag, Method, Validators, Version};
+use http_proto::{AcceptEncoding, Coding, EntityTag, Validators, Version};
 
 use crate::compress::{self, Way};
 use crate::files::{Files, Reach, Stop};
@@ -48,9 +48,8 @@ impl Files {
         let media_type = mime::media_type(name);
         let negotiates = self.options.precompressed || self.options.gzip;
         let negotiated = negotiates && mime::is_compressible(media_type);
-        let cache_control = self.options.cache_control.as_deref().map(|usual| {
-            if cache_control::is_fingerprinted(name) { cache_control::IMMUTABLE } else { usual }
-        });
+        let usual = self.options.cache_control.as_deref();
+        let cache_control = cache_control::told(usual, name, &opened.facts, request.now);
         let itself = Representation {
             coding: Coding::Identity,
             made: None,
@@ -84,13 +83,11 @@ impl Files {
 
     /// How a text with `facts` would be compressed to answer `request`, if it were.
     ///
-    /// Not for a range: its place in what is made here would be anybody's guess. Nor while it is
-    /// sent to HTTP/1.0, where only a length told before can say whether all of it came.
+    /// Not while it is sent to HTTP/1.0, where only a length told before can say whether all of it
+    /// came.
     fn way(&self, request: &Request<'_>, facts: &Facts) -> Option<Way> {
-        let head = request.head;
-        let is_ranged = head.method == Method::Get && head.fields.first("range").is_some();
-        let way = compress::way(facts).filter(|_| self.options.gzip && !is_ranged)?;
-        (way == Way::Whole || head.version == Version::Http11).then_some(way)
+        let way = compress::way(facts).filter(|_| self.options.gzip)?;
+        (way == Way::Whole || request.head.version == Version::Http11).then_some(way)
     }
 
     /// The sibling with `ending` of the file at `path`, if it is there and not outdated.

@@ -73,7 +73,8 @@ pub struct Facts {
     pub len: u64,
     /// Last modification, as exact as the file system keeps it; may lie before 1970 and ahead.
     pub mtime: SystemTime,
-    /// Last change of anything, by the file system's own clock: unlike `mtime`, nobody can set it.
+    /// Last change of anything, by the file system's own clock: unlike `mtime`, it cannot be set on
+    /// the file systems that Linux is usually installed on.
     pub ctime: SystemTime,
     /// Permission bits, without the file type.
     pub mode: u32,

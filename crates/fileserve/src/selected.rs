@@ -29,14 +29,30 @@ impl<'r> Selected<'r> {
         Selected { request, form, facts, known }
     }
 
-    /// The answer to conditions that do not hold (RFC 9110 §13.2.2); `None` when they do.
-    pub(crate) fn unless_conditions_hold(&self) -> Option<Response> {
+    /// What the conditions come to (RFC 9110 §13.2.2).
+    pub(crate) fn verdict(&self) -> Verdict {
         let Request { head, now, .. } = self.request;
-        match precondition::evaluate(head.method, &head.fields, Some(self.known), *now) {
+        precondition::evaluate(head.method, &head.fields, Some(self.known), *now)
+    }
+
+    /// The answer to conditions that do not hold; `None` when they do.
+    pub(crate) fn unless_conditions_hold(&self) -> Option<Response> {
+        match self.verdict() {
             Verdict::Proceed => None,
-            Verdict::NotModified => Some(self.identified(Response::new(Status::NOT_MODIFIED))),
+            Verdict::NotModified => Some(self.not_modified()),
             Verdict::Failed => Some(get::precondition_failed()),
         }
+    }
+
+    /// The 304 of RFC 9110 §15.4.5.
+    pub(crate) fn not_modified(&self) -> Response {
+        self.identified(Response::new(Status::NOT_MODIFIED))
+    }
+
+    /// Whether a range is asked for, be it one that is then ignored.
+    pub(crate) fn is_ranged(&self) -> bool {
+        let head = self.request.head;
+        head.method == Method::Get && head.fields.first("range").is_some()
     }
 
     /// The ranges asked for, if they are to be heeded: only on GET, only one Range line, and only

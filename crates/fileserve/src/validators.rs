@@ -35,8 +35,10 @@ pub fn validators(facts: &Facts, coding: Coding) -> Validators {
 /// A strong tag has to differ for any two versions (RFC 9110 §8.8.1). While the last change is so
 /// recent that another one with the same length could get the same time, the tag is weak and this
 /// answer's alone: whoever holds it is sent the file again, rather than told that a second change
-/// never was. A file that is dated further ahead has got its time from somebody who can set it
-/// again: its tag is weak as well, but stays what it is.
+/// never was. (Last-Modified knows whole seconds only: who asks by date may miss such a change.)
+///
+/// A file that is dated further ahead has got its time from somebody who can set it again: its tag
+/// is weak as well, but stays what it is.
 pub fn told_tag<'t>(facts: &Facts, known: &'t EntityTag, now: SystemTime) -> Cow<'t, EntityTag> {
     match age(facts.mtime, now) {
         Age::Settled => Cow::Borrowed(known),

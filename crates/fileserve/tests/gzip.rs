@@ -68,6 +68,8 @@ fn texts_are_compressed_for_those_who_accept_it() {
         // Nothing would be won.
         ("GET /tiny.txt\nAccept-Encoding: gzip", "200  varies"),
         ("GET /image.png\nAccept-Encoding: gzip", "200 "),
+        // HTTP/1.0 could not tell whether all of it came.
+        ("GET /long.txt HTTP/1.0\nAccept-Encoding: gzip", "200  varies"),
         // A part of what is made here would be anybody's guess.
         ("GET /short.txt\nAccept-Encoding: gzip\nRange: bytes=0-9", "206  varies"),
         ("HEAD /short.txt\nAccept-Encoding: gzip\nRange: bytes=0-9", "200 gzip varies"),
@@ -115,6 +117,12 @@ fn what_is_made_here_has_a_weak_tag_of_its_own() {
         assert!(!plain.starts_with("W/"), "{plain}");
         assert_eq!(ask(&plain, ""), "304  varies", "{path}");
         assert!(ask(&plain, "\nAccept-Encoding: gzip").starts_with("200 gzip"), "{path}");
+        // RFC 9110 §14.2: a range is ignored where there is nothing new, whatever it would be of.
+        let ranged = "\nAccept-Encoding: gzip\nRange: bytes=0-9";
+        assert_eq!(ask(&coded, ranged), "304  varies", "{path}");
+        assert_eq!(ask("\"other\"", ranged), "206  varies", "{path}");
+        let guarded = format!("GET {path}\nIf-Match: {plain}{ranged}");
+        assert_eq!(way(&site, &guarded), "206  varies", "{path}");
     }
 }
 

@@ -16,7 +16,7 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\n\
     Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
     ETag: \"37d-1f3a4c6e81b2\"\r\n\
     Accept-Ranges: bytes\r\n\
-    Cache-Control: no-cache\r\n\r\n";
+    Cache-Control: no-cache\r\n";
 const CONTENT: [u8; 1024] = [b'x'; 1024];
 
 /// Enough for ten thousand idle connections and those beside them.
@@ -26,13 +26,14 @@ const IDLE_MAX: Duration = Duration::from_secs(600);
 
 struct Floor {
     answer: &'static [u8],
+    last_answer: &'static [u8],
 }
 
 impl Session for Floor {
     fn advance(&mut self, now: Now, input: &mut Input<'_>, output: &mut Output) -> Wait {
         while let Some(at) = memmem::find(input.bytes(), b"\r\n\r\n") {
             let is_last = memmem::find(&input.bytes()[..at], b"Connection: close").is_some();
-            output.tail().extend_from_slice(self.answer);
+            output.tail().extend_from_slice(if is_last { self.last_answer } else { self.answer });
             input.consume(at + 4);
             if is_last {
                 return Wait::Close;
@@ -48,8 +49,10 @@ impl Session for Floor {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7777".to_owned());
     let limits = Limits { workers: 1, pool: 1, connections: CONNECTIONS, ..Limits::default() };
-    let answer: &'static [u8] = [HEAD.as_bytes(), &CONTENT].concat().leak();
+    let answer: &'static [u8] = [HEAD.as_bytes(), b"\r\n", &CONTENT].concat().leak();
+    let last = [HEAD.as_bytes(), b"Connection: close\r\n\r\n", &CONTENT].concat();
+    let last_answer: &'static [u8] = last.leak();
     let server = Server::bind(address.parse()?, limits)?;
-    server.start(move |_: &Accepted| Floor { answer })?.join();
+    server.start(move |_: &Accepted| Floor { answer, last_answer })?.join();
     Ok(())
 }

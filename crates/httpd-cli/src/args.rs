@@ -77,7 +77,7 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "N", value_parser = values::threads)]
     pub(crate) workers: Option<usize>,
 
-    /// Threads that wait for disks [default: four per core]
+    /// Threads that wait for disks, and compress [default: four per core]
     #[arg(long, value_name = "N", value_parser = values::threads)]
     pub(crate) pool: Option<usize>,
 

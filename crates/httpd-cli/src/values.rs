@@ -75,10 +75,17 @@ pub(crate) fn cache_control(text: &str) -> Result<String, String> {
         let is_tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         !word.is_empty() && word.bytes().all(is_tchar)
     };
+    let is_quoted = |word: &str| {
+        let inside = word.strip_prefix('"').and_then(|word| word.strip_suffix('"'));
+        inside.is_some_and(|inside| inside.bytes().all(|b| b == b' ' || b.is_ascii_graphic()))
+    };
     let is_directive = |directive: &str| match directive.trim().split_once('=') {
-        Some((name, argument)) => is_token(name) && is_token(argument),
+        Some((name, argument)) => is_token(name) && (is_token(argument) || is_quoted(argument)),
         None => is_token(directive.trim()),
     };
+    if text.eq_ignore_ascii_case("off") {
+        return Ok("off".to_owned());
+    }
     match text.len() <= CACHE_CONTROL_BYTES_MAX && text.split(',').all(is_directive) {
         true => Ok(text.trim().to_owned()),
         false => Err("those are no cache directives - try max-age=3600 or no-store".to_owned()),
@@ -94,10 +101,13 @@ mod tests {
 
     #[test]
     fn cache_directives_are_tokens_and_arguments() {
-        for text in ["off", "no-cache", "max-age=60", "public, max-age=60,immutable"] {
+        for text in ["off", "no-cache", "public, max-age=60,immutable", "private=\"x\""] {
             assert_eq!(cache_control(text), Ok(text.to_owned()));
         }
-        for text in ["", ",", "max-age=", "max age", "a\r\nb: c", "=1", "no-cache=\"a\", \"b\""] {
+        assert_eq!(cache_control("OFF"), Ok("off".to_owned()));
+        for text in
+            ["", ",", "max-age=", "max age", "a\r\nb: c", "=1", "private=\"a", "a=\"\u{7f}\""]
+        {
             assert!(cache_control(text).is_err(), "{text}");
         }
         assert!(cache_control(&"a,".repeat(200)).is_err());

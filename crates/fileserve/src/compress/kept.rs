@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
+use super::{CHECK_AFTER, Whole};
 use crate::root::Facts;
 
 /// What all texts hold together. Those that are being sent count as well and do not give way, so
@@ -10,13 +12,23 @@ use crate::root::Facts;
 pub(super) const BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// How many texts there are at most, each with some 300 octets beside its content.
-const TEXTS_MAX: usize = 16 * 1024;
+pub(super) const TEXTS_MAX: usize = 16 * 1024;
 
 /// How many of the oldest texts are looked at for one that can give way.
 const LOOKS_MAX: usize = 64;
 
-/// A compressed text; `None` until it is made.
-pub(super) type Text = Arc<Mutex<Option<Arc<[u8]>>>>;
+/// A text; `None` until it has been looked at.
+pub(super) type Text = Arc<Mutex<Option<Made>>>;
+
+/// What has come of a text.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) whole: Whole,
+    /// Of its octets.
+    pub(super) hash: u64,
+    /// When they were last looked at.
+    pub(super) checked: SystemTime,
+}
 
 /// The texts, by the version of the file that they are made from: no other one has the same facts.
 #[derive(Debug, Default)]
@@ -35,9 +47,13 @@ struct Counted {
 }
 
 impl Kept {
-    /// A text that is made. Does not wait for one that is being made.
-    pub(super) fn get(&self, facts: &Facts) -> Option<Arc<[u8]>> {
-        self.texts.get(facts)?.text.try_lock().ok()?.clone()
+    /// What has come of a text, if that is still good. Does not wait for one that is being made.
+    pub(super) fn get(&self, facts: &Facts, now: SystemTime) -> Option<Whole> {
+        let text = self.texts.get(facts)?.text.try_lock().ok()?;
+        let made = text.as_ref()?;
+        // Nor if the clock has been set back.
+        let age = now.duration_since(made.checked).ok()?;
+        (age < CHECK_AFTER).then(|| made.whole.clone())
     }
 
     /// The place of a text, made or not; `None` when there is no room for it.
@@ -64,6 +80,11 @@ impl Kept {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.texts.len()
+    }
+
     /// Lets old texts go until there is room for so many octets more.
     fn make_room(&mut self, bytes: usize) -> bool {
         for _ in 0..LOOKS_MAX {
@@ -84,8 +105,9 @@ impl Kept {
 impl Counted {
     /// Whether it is being made or sent.
     fn is_in_use(&self) -> bool {
-        let is_sent = |text: &Option<Arc<[u8]>>| text.as_ref().is_some_and(is_shared);
-        is_shared(&self.text) || self.text.try_lock().map_or(true, |text| is_sent(&text))
+        let is_sent = |made: &Made| matches!(&made.whole, Whole::Gzip(text) if is_shared(text));
+        is_shared(&self.text)
+            || self.text.try_lock().map_or(true, |text| text.as_ref().is_some_and(is_sent))
     }
 }
 

@@ -36,52 +36,120 @@ fn later() -> SystemTime {
     SystemTime::now() + Duration::from_secs(10)
 }
 
+fn compressor() -> Compressor {
+    Compressor::new(true).expect("a thread")
+}
+
+/// The compressed text.
+fn gzip(whole: Whole) -> Arc<[u8]> {
+    match whole {
+        Whole::Gzip(octets) => octets,
+        Whole::AsItIs => panic!("it is not compressed"),
+    }
+}
+
 #[test]
 fn a_short_text_is_compressed_once() {
-    let compressor = Compressor::default();
+    let compressor = compressor();
     let opened = opened(&text(5000));
-    assert_eq!(compressor.recall(&opened.facts), None);
-    let made = compressor.whole(&opened, later()).expect("readable").expect("settled");
+    let now = later();
+    assert_eq!(compressor.recall(&opened.facts, now), None);
+    let made = gzip(compressor.whole(&opened, now).expect("readable"));
     assert_eq!(plain(&made), text(5000));
     assert!(made.len() < 3000, "{}", made.len());
-    let again = compressor.whole(&opened, later()).expect("readable").expect("settled");
+    let again = gzip(compressor.whole(&opened, now).expect("readable"));
     assert!(Arc::ptr_eq(&made, &again), "not compressed again");
-    assert!(Arc::ptr_eq(&made, &compressor.recall(&opened.facts).expect("kept")));
+    let recalled = gzip(compressor.recall(&opened.facts, now).expect("kept"));
+    assert!(Arc::ptr_eq(&made, &recalled));
+}
+
+/// A program that writes to a file through its memory changes neither length nor times.
+#[test]
+fn what_is_kept_is_compared_with_the_file_now_and_then() {
+    let compressor = compressor();
+    let opened = opened(&text(5000));
+    let now = later();
+    gzip(compressor.whole(&opened, now).expect("readable"));
+    let due = now + CHECK_AFTER;
+    assert_eq!(compressor.recall(&opened.facts, due), None);
+    gzip(compressor.whole(&opened, due).expect("readable"));
+    assert!(compressor.recall(&opened.facts, due).is_some(), "compared and still good");
+    // The clock set back tells nothing of when that was.
+    assert_eq!(compressor.recall(&opened.facts, now - CHECK_AFTER), None);
+    let other = "x".repeat(5000).into_bytes();
+    opened.file.write_all_at(&other, 0).expect("room for it");
+    // The same facts, as mmap would have left them.
+    let facts = Facts::of(&opened.file).expect("facts");
+    let unseen = Opened { file: opened.file, facts };
+    let mut kept = compressor.kept();
+    let text = kept.place(facts).expect("room");
+    *text.lock().expect("nobody has it") =
+        Some(Made { whole: Whole::AsItIs, hash: 1, checked: now });
+    drop((kept, text));
+    let made = gzip(compressor.whole(&unseen, due).expect("readable"));
+    assert_eq!(plain(&made), other, "made anew, since its octets are others");
 }
 
 #[test]
 fn what_may_change_unseen_is_not_kept() {
     let opened = opened(&text(5000));
     let now = opened.facts.ctime + Duration::from_millis(1);
-    assert_eq!(Compressor::default().whole(&opened, now).map_err(drop), Ok(None));
+    assert_eq!(compressor().whole(&opened, now).map_err(drop), Ok(Whole::AsItIs));
 }
 
 #[test]
 fn a_text_that_has_changed_is_sent_as_it_is() {
-    let compressor = Compressor::default();
+    let compressor = compressor();
     let opened = opened(&text(5000));
     (&opened.file).write_all(b"more").expect("room for it");
-    assert_eq!(compressor.whole(&opened, later()).map_err(drop), Ok(None));
+    assert_eq!(compressor.whole(&opened, later()).map_err(drop), Ok(Whole::AsItIs));
     opened.file.set_len(100).expect("shorter");
-    assert_eq!(compressor.whole(&opened, later()).map_err(drop), Ok(None));
+    assert_eq!(compressor.whole(&opened, later()).map_err(drop), Ok(Whole::AsItIs));
+    assert_eq!(compressor.recall(&opened.facts, later()), None);
+}
+
+/// Compressing a text that cannot be made shorter is tried once.
+#[test]
+fn what_does_not_get_shorter_is_sent_as_it_is() {
+    let compressor = compressor();
+    let mut state = 1_u64;
+    let mut octet = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 56) as u8
+    };
+    let opened = opened(&(0..5000).map(|_| octet()).collect::<Vec<_>>());
+    let now = later();
+    assert_eq!(compressor.whole(&opened, now).map_err(drop), Ok(Whole::AsItIs));
+    assert_eq!(compressor.recall(&opened.facts, now), Some(Whole::AsItIs));
+}
+
+/// The pool has other things to do.
+#[test]
+fn only_so_many_short_texts_are_compressed_at_once() {
+    let compressor = compressor();
+    let turn = || Turn::take(&compressor.wholes, compressor.wholes_max);
+    let turns: Vec<_> = (0..compressor.wholes_max).map(|_| turn().expect("a turn")).collect();
+    let opened = opened(&text(5000));
+    assert_eq!(compressor.whole(&opened, later()).map_err(drop), Ok(Whole::AsItIs));
+    drop(turns);
+    gzip(compressor.whole(&opened, later()).expect("readable"));
 }
 
 #[test]
-fn many_who_want_the_same_text_wait_for_one() {
-    let compressor = Compressor::default();
-    let opened = opened(&text(500_000));
-    let texts: Vec<_> = std::thread::scope(|scope| {
-        let ask = || compressor.whole(&opened, later()).expect("readable").expect("settled");
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
-    });
-    assert!(texts.iter().all(|text| Arc::ptr_eq(text, &texts[0])));
+fn nobody_waits_for_a_text_that_another_compresses() {
+    let compressor = compressor();
+    let opened = opened(&text(5000));
+    let place = compressor.kept().place(opened.facts).expect("room");
+    let making = place.lock().expect("nobody has it");
+    assert_eq!(compressor.whole(&opened, later()).map_err(drop), Ok(Whole::AsItIs));
+    drop(making);
+    gzip(compressor.whole(&opened, later()).expect("readable"));
 }
 
 #[test]
 fn a_long_text_comes_in_pieces() {
     let content = text(3_000_000);
-    let compressor = Compressor::default();
+    let compressor = compressor();
     let Ok(mut source) = compressor.stream(opened(&content)) else { panic!("there is room") };
     let mut all = Vec::new();
     loop {
@@ -102,7 +170,7 @@ fn a_long_text_comes_in_pieces() {
 fn a_long_text_that_ends_too_soon_is_an_error() {
     let opened = opened(&text(3_000_000));
     opened.file.set_len(1_000_000).expect("shorter");
-    let Ok(mut source) = Compressor::default().stream(opened) else { panic!("there is room") };
+    let Ok(mut source) = compressor().stream(opened) else { panic!("there is room") };
     let mut out = Vec::new();
     assert_eq!(source.produce(&mut out).map_err(drop), Ok(Produced::More));
     while let Ok(produced) = source.produce(&mut out) {
@@ -112,7 +180,7 @@ fn a_long_text_that_ends_too_soon_is_an_error() {
 
 #[test]
 fn only_so_many_long_texts_are_compressed_at_once() {
-    let compressor = Compressor::default();
+    let compressor = compressor();
     let stream = || compressor.stream(opened(&text(10)));
     let mut streams: Vec<_> = (0..STREAMS_MAX).map(|_| stream()).collect();
     assert!(streams.iter().all(Result::is_ok) && stream().is_err());
@@ -120,29 +188,58 @@ fn only_so_many_long_texts_are_compressed_at_once() {
     assert!(stream().is_ok());
 }
 
-#[test]
-fn old_texts_give_way_but_not_while_they_are_sent() {
-    let facts = |number: u64| Facts {
+/// The facts of a file as long as a text may be, which is another one for each number.
+fn facts(number: u64) -> Facts {
+    Facts {
         kind: Kind::File,
         len: WHOLE_BYTES_MAX,
         mtime: UNIX_EPOCH,
         ctime: UNIX_EPOCH,
         mode: 0o644,
         id: FileId { device: 1, inode: number },
-    };
-    let made = |kept: &mut Kept, number| {
-        let place = kept.place(facts(number))?;
-        let octets: Arc<[u8]> = vec![0; WHOLE_BYTES_MAX as usize].into();
-        *lock(&place) = Some(Arc::clone(&octets));
-        kept.count(&facts(number), octets.len());
-        Some(octets)
-    };
+    }
+}
+
+/// Keeps a text that has come out at half of its length.
+fn keep(kept: &mut Kept, number: u64) -> Option<Arc<[u8]>> {
+    let place = kept.place(facts(number))?;
+    let octets: Arc<[u8]> = vec![0; WHOLE_BYTES_MAX as usize / 2].into();
+    let whole = Whole::Gzip(Arc::clone(&octets));
+    *place.lock().expect("nobody has it") = Some(Made { whole, hash: 0, checked: UNIX_EPOCH });
+    kept.count(&facts(number), octets.len());
+    Some(octets)
+}
+
+#[test]
+fn old_texts_give_way_but_not_while_they_are_sent() {
     let mut kept = Kept::default();
-    let room = (kept::BYTES_MAX as u64) / WHOLE_BYTES_MAX;
-    let mut sent: Vec<_> = (0..room).map(|number| made(&mut kept, number).expect("room")).collect();
+    // The last one needs room for all of its length while it is made.
+    let room = 2 * (kept::BYTES_MAX as u64) / WHOLE_BYTES_MAX - 1;
+    let mut sent: Vec<_> = (0..room).map(|number| keep(&mut kept, number).expect("room")).collect();
     assert!(kept.place(facts(room)).is_none(), "all are being sent");
-    sent.remove(3);
-    assert!(made(&mut kept, room).is_some(), "one can go");
-    assert!(kept.get(&facts(3)).is_none());
-    assert!(kept.get(&facts(2)).is_some());
+    sent.drain(3..5);
+    // Not all are looked at each time.
+    assert!((0..3).any(|_| keep(&mut kept, room).is_some()), "two can go");
+    assert!(kept.get(&facts(3), UNIX_EPOCH).is_none());
+    assert!(kept.get(&facts(2), UNIX_EPOCH).is_some());
+}
+
+#[test]
+fn a_text_does_not_give_way_while_it_is_made() {
+    let mut kept = Kept::default();
+    let place = kept.place(facts(0)).expect("room");
+    for number in 1..2 * (kept::BYTES_MAX as u64) / WHOLE_BYTES_MAX {
+        keep(&mut kept, number);
+    }
+    assert!(Arc::ptr_eq(&place, &kept.place(facts(0)).expect("it has its place")));
+}
+
+#[test]
+fn there_are_only_so_many_texts() {
+    let mut kept = Kept::default();
+    let short = |number| Facts { len: 0, ..facts(number) };
+    for number in 0..=kept::TEXTS_MAX as u64 {
+        assert!(kept.place(short(number)).is_some());
+    }
+    assert_eq!(kept.len(), kept::TEXTS_MAX);
 }

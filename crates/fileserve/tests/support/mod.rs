@@ -185,7 +185,9 @@ impl Site {
 fn spell(text: &str) -> (Vec<u8>, String) {
     let (lines, content) = text.split_once("\n\n").unwrap_or((text, ""));
     let mut lines = lines.lines().map(|line| line.replace("CHANGED", &changed_in_hex()));
-    let mut head = format!("{} HTTP/1.1\r\nHost: test\r\n", lines.next().unwrap());
+    let line = lines.next().unwrap();
+    let version = if line.ends_with(" HTTP/1.0") { "" } else { " HTTP/1.1" };
+    let mut head = format!("{line}{version}\r\nHost: test\r\n");
     for line in lines {
         head.push_str(&line);
         head.push_str("\r\n");

@@ -46,6 +46,7 @@ impl<H: Handler> HttpSession<H> {
             Err(error) => {
                 log::warn!("content could not be completed: {error}");
                 let sent = streaming.length;
+                streaming.reply.reason = Some("content-failed");
                 self.record_sent(turn.now, sent.saturating_sub(turn.output.len()));
                 Some(Wait::Abort)
             }

@@ -50,7 +50,10 @@ fn no_content_is_made_where_none_belongs() {
 fn content_that_cannot_be_completed_resets_the_connection() {
     let mut talk = Talk::new();
     talk.say(GET.replace("/stream", "/broken"));
-    assert_eq!((talk.notes().as_str(), talk.waits()), ("GET /broken HTTP/1.1 200 3", "abort"));
+    assert_eq!(
+        (talk.notes().as_str(), talk.waits()),
+        ("GET /broken HTTP/1.1 200 content-failed 3", "abort")
+    );
 }
 
 /// Memory that a slow client holds is that of one piece.
