@@ -15,6 +15,8 @@ pub struct CaseFile {
     pub server_args: Vec<String>,
     /// What is in the root besides [`fixture::STANDARD`](crate::fixture::STANDARD).
     pub files: String,
+    /// The cases would disturb each other, and are played one at a time.
+    pub one_at_a_time: bool,
     /// The cases in the order of the file.
     pub cases: Vec<Case>,
 }
@@ -88,6 +90,7 @@ impl CaseFile {
             path: path.to_owned(),
             server_args: Vec::new(),
             files: String::new(),
+            one_at_a_time: false,
             cases: Vec::new(),
         };
         // Whether the case at hand has said why it is so, in prose.
@@ -112,6 +115,12 @@ impl CaseFile {
                 let way = parse_not(comment).map_err(|why| (at, why))?;
                 let case = file.cases.last_mut().ok_or((at, "a way outside a case".to_owned()))?;
                 case.not_ways.push(way);
+            } else if let Some(why) = line.strip_prefix("<!-- one at a time") {
+                let why = why.strip_suffix("-->").and_then(|why| why.strip_prefix(": "));
+                if why.is_none_or(|why| why.trim().is_empty()) {
+                    return Err((at, "one at a time without a reason".to_owned()));
+                }
+                file.one_at_a_time = true;
             } else if !line.trim().is_empty() && !line.starts_with('#') {
                 reasoned = true;
             }
@@ -208,7 +217,7 @@ mod tests {
     #[test]
     fn a_file_with_everything() {
         let file = parse(
-            "# Title\nProse.\n```server\n--writable\n--head-max 2K\n```\n\
+            "# Title\nProse.\n<!-- one at a time: why -->\n```server\n--writable\n--head-max 2K\n```\n\
              ```files\na text \"b\"\n```\n\
              ## One\nWhy.\n<!-- not behind a GET: reason -->\n```http\nGET / HTTP/1.1\n```\n\
              ```expect\n200\n```\n```http\nGET /b HTTP/1.1\n```\n```expect\n100\n```\n\
@@ -217,12 +226,13 @@ mod tests {
         )
         .unwrap();
         assert_eq!(file.server_args, ["--writable", "--head-max", "2K"]);
+        assert!(file.one_at_a_time);
         assert_eq!(file.files, "a text \"b\"\n");
         let [one, two] = &file.cases[..] else { panic!("two cases") };
-        assert_eq!((one.claim.as_str(), one.line, one.exchanges.len()), ("One", 10, 2));
+        assert_eq!((one.claim.as_str(), one.line, one.exchanges.len()), ("One", 11, 2));
         assert_eq!(one.not_ways, [Way::Behind]);
         assert_eq!(one.exchanges[1].expects.len(), 2);
-        assert_eq!(one.exchanges[1].expects[1].line, 26);
+        assert_eq!(one.exchanges[1].expects[1].line, 27);
         assert_eq!(two.exchanges[0].octets(&Values::new()), b"\xff");
     }
 
@@ -252,6 +262,7 @@ mod tests {
             ("```http\n```\n".to_owned(), 1, "before the first case"),
             (format!("## A\nWhy.\n<!-- not whole -->\n{expect}"), 3, "say why"),
             (format!("## A\nWhy.\n<!-- not whole: -->\n{expect}"), 3, "without a reason"),
+            (format!("# T\n<!-- one at a time: -->\n## A\nWhy.\n{expect}"), 2, "without a reason"),
             (format!("## A\nWhy.\n<!-- not twice: a -->\n{expect}"), 3, "no such way"),
         ] {
             let (at, said) = parse(&text).unwrap_err();

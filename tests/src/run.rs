@@ -92,26 +92,28 @@ pub fn run_cases(file: &CaseFile, addr: SocketAddr, root: &Path) -> Vec<String> 
         let (case, way) = jobs[*at];
         failure.report(file, case, way)
     };
-    play(&jobs, addr, |way| Run::new(root, way)).iter().map(report).collect()
+    let at_once = if file.one_at_a_time { 1 } else { AT_ONCE };
+    play(&jobs, addr, at_once, |way| Run::new(root, way)).iter().map(report).collect()
 }
 
 /// Plays each case whole against another server at `addr`, which serves `root`. It may answer in
 /// HTTP/1.0. What was wrong with those that failed, by their place in `cases`.
 pub fn compare_cases(cases: &[&Case], addr: SocketAddr, root: &Path) -> Vec<(usize, Failure)> {
     let jobs: Vec<_> = cases.iter().map(|case| (*case, Way::Whole)).collect();
-    play(&jobs, addr, |way| Run { is_ours: false, ..Run::new(root, way) })
+    play(&jobs, addr, AT_ONCE, |way| Run { is_ours: false, ..Run::new(root, way) })
 }
 
-/// Plays each case in its way, several at once; those that failed, by their place in `jobs`.
+/// Plays each case in its way, so many at once; those that failed, by their place in `jobs`.
 fn play<'a>(
     jobs: &[(&Case, Way)],
     addr: SocketAddr,
+    at_once: usize,
     run: impl Fn(Way) -> Run<'a> + Sync,
 ) -> Vec<(usize, Failure)> {
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..at_once {
             scope.spawn(|| {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
