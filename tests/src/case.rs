@@ -217,7 +217,8 @@ mod tests {
     #[test]
     fn a_file_with_everything() {
         let file = parse(
-            "# Title\nProse.\n<!-- one at a time: why -->\n```server\n--writable\n--head-max 2K\n```\n\
+            "# Title\nProse.\n<!-- one at a time: why -->\n\
+             ```server\n--writable\n--head-max 2K\n```\n\
              ```files\na text \"b\"\n```\n\
              ## One\nWhy.\n<!-- not behind a GET: reason -->\n```http\nGET / HTTP/1.1\n```\n\
              ```expect\n200\n```\n```http\nGET /b HTTP/1.1\n```\n```expect\n100\n```\n\
