@@ -6,8 +6,8 @@
 //! address, and the directory that it serves is filled anew for each case file.
 
 mod arguments;
-mod config;
-mod peer;
+pub(crate) mod config;
+pub(crate) mod peer;
 mod select;
 mod table;
 

@@ -1,5 +1,6 @@
 //! `cargo xtask`: the project's own commands.
 
+mod bench;
 mod compare;
 mod corpus;
 mod fuzz;
@@ -19,6 +20,8 @@ cargo xtask requirements                     only the tables of what the RFCs re
 cargo xtask corpus PATH [--base HOST:PORT]   plays a file of raw requests against httpd
 cargo xtask compare SERVER [CASE ...]        plays the cases against nginx, lighttpd or another
 cargo xtask soak [PART ...]                  many, big and slow clients against a release build
+cargo xtask bench [WORKLOAD ...]             CPU time per request, beside nginx, h2o and others
+                  [--quick] [--rounds N] [--seconds S] [--servers A,B,...] [--log on|off|both]
 ";
 
 fn main() -> ExitCode {
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
         "test" => test::run(),
         "invariants" => invariants::run(workspace()),
         "requirements" => requirements::run(workspace()),
+        "bench" => bench::run(rest),
         "compare" => compare::run(rest, workspace()),
         "corpus" => corpus::run(rest),
         "fuzz" => fuzz::run(rest),

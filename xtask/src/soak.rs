@@ -5,10 +5,10 @@
 
 mod client;
 mod drip;
-mod gauge;
+pub(crate) mod gauge;
 mod idle;
 mod large;
-mod server;
+pub(crate) mod server;
 
 use std::time::{Duration, Instant};
 

@@ -29,13 +29,31 @@ const TYPES: [(&str, &str); 20] = [
     ("mp4", "video/mp4"),
 ];
 
+/// The lines inside of nginx's `types { ... }`.
+pub(crate) fn nginx_types() -> String {
+    let mut types = String::new();
+    for (end, media) in TYPES {
+        let _ = writeln!(types, "        {media} {end};");
+    }
+    types + "        font/woff2 woff2;\n"
+}
+
+/// The lines inside of lighttpd's `mimetype.assign = ( ... )`, without the one for all others.
+pub(crate) fn lighttpd_types() -> String {
+    let mut types = String::new();
+    for (end, media) in TYPES {
+        let charset = if media.starts_with("text/") { "; charset=utf-8" } else { "" };
+        let _ = writeln!(types, r#"    ".{end}" => "{media}{charset}","#);
+    }
+    types + "    \".woff2\" => \"font/woff2\",\n"
+}
+
 /// The configuration of an nginx that serves `root` at `addr` and keeps its own files in `dir`.
 pub(super) fn nginx(dir: &Path, root: &Path, addr: SocketAddr) -> String {
     let (dir, root) = (dir.display(), root.display());
-    let mut types = String::new();
+    let types = nginx_types();
     let mut texts = String::new();
-    for (end, media) in TYPES {
-        let _ = writeln!(types, "        {media} {end};");
+    for (_, media) in TYPES {
         // text/html always has the charset, and is complained about when it is said.
         let is_new = !texts.split(' ').any(|text| text == media);
         if media.starts_with("text/") && media != "text/html" && is_new {
@@ -56,8 +74,7 @@ http {{
     uwsgi_temp_path {dir}/uwsgi;
     scgi_temp_path {dir}/scgi;
     types {{
-{types}        font/woff2 woff2;
-    }}
+{types}    }}
     default_type application/octet-stream;
     charset utf-8;
     charset_types{texts};
@@ -86,11 +103,7 @@ http {{
 /// The configuration of a lighttpd that serves `root` at `addr` and keeps its own files in `dir`.
 pub(super) fn lighttpd(dir: &Path, root: &Path, addr: SocketAddr) -> String {
     let (dir, root) = (dir.display(), root.display());
-    let mut types = String::new();
-    for (end, media) in TYPES {
-        let charset = if media.starts_with("text/") { "; charset=utf-8" } else { "" };
-        let _ = writeln!(types, r#"    ".{end}" => "{media}{charset}","#);
-    }
+    let types = lighttpd_types();
     let (ip, port) = (addr.ip(), addr.port());
     format!(
         r#"server.document-root = "{root}"
@@ -111,8 +124,7 @@ dir-listing.activate = "enable"
 dir-listing.hide-dotfiles = "enable"
 dir-listing.encoding = "utf-8"
 mimetype.assign = (
-{types}    ".woff2" => "font/woff2",
-    "" => "application/octet-stream"
+{types}    "" => "application/octet-stream"
 )
 $HTTP["url"] =~ "/\.(?!well-known(/|$))" {{ url.access-deny = ( "" ) }}
 "#

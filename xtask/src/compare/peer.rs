@@ -56,12 +56,7 @@ impl Program {
     /// # Errors
     /// When it is not installed.
     pub(super) fn find(kind: Kind) -> Result<Program> {
-        let dirs = std::env::var_os("PATH").unwrap_or_default();
-        let mut dirs = std::env::split_paths(&dirs).chain(SYSTEM_DIRS.map(PathBuf::from));
-        let executable = |path: &PathBuf| {
-            fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
-        };
-        let path = dirs.find_map(|dir| Some(dir.join(kind.name())).filter(executable));
+        let path = find_program(kind.name());
         let path = path.with_context(|| {
             format!("{0} is not installed: no program {0} in PATH or /usr/sbin", kind.name())
         })?;
@@ -77,6 +72,18 @@ impl Program {
         let version = words.find(|word| word.starts_with(&format!("{}/", self.kind.name())));
         version.unwrap_or(self.kind.name()).to_owned()
     }
+}
+
+/// Where the program `name` is: in `PATH` or where a system keeps its servers.
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
+    let dirs = std::env::var_os("PATH").unwrap_or_default();
+    let mut dirs = std::env::split_paths(&dirs).chain(SYSTEM_DIRS.map(PathBuf::from));
+    dirs.find_map(|dir| Some(dir.join(name)).filter(|path| is_executable(path)))
+}
+
+/// Whether a file is there that somebody may execute.
+pub(crate) fn is_executable(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
 /// A server that was started here. It is killed and its directory removed when this is dropped.

@@ -8,18 +8,18 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Resident memory of a process, in KiB.
 #[derive(Clone, Copy)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     /// All that is resident, shared pages of the binary and its libraries included.
-    pub(super) resident: u64,
+    pub(crate) resident: u64,
     /// What is resident and belongs to no file: heap and stacks.
-    pub(super) anonymous: u64,
+    pub(crate) anonymous: u64,
     /// The most that was ever resident.
-    pub(super) peak: u64,
+    pub(crate) peak: u64,
 }
 
 impl Memory {
     /// Of the process `pid`, now.
-    pub(super) fn of(pid: u32) -> Result<Memory> {
+    pub(crate) fn of(pid: u32) -> Result<Memory> {
         let path = format!("/proc/{pid}/status");
         let status = fs::read_to_string(&path).with_context(|| path.clone())?;
         // smaps_rollup is exact; the counters in status may lag by some pages per thread.
@@ -47,7 +47,7 @@ pub(super) fn descriptors(pid: u32) -> Result<usize> {
 
 /// Raises this process's limit of descriptors as far as it may, for its children too, and returns
 /// it.
-pub(super) fn raise_descriptor_limit() -> Result<u64> {
+pub(crate) fn raise_descriptor_limit() -> Result<u64> {
     let found = getrlimit(Resource::Nofile);
     let most = found.maximum.unwrap_or(u64::MAX);
     if found.current != found.maximum {

@@ -11,34 +11,41 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::workspace;
+
 /// How long a server may take to say where it listens.
 const START_MAX: Duration = Duration::from_secs(10);
 
 /// `$HTTPD`, or the release binary in the target directory that this program lies in.
-fn binary() -> Result<PathBuf> {
+pub(crate) fn binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("HTTPD") {
         return Ok(std::path::absolute(path)?);
     }
     Ok(target_dir()?.join("release").join("httpd"))
 }
 
-fn target_dir() -> Result<PathBuf> {
+/// The target directory that this program lies in.
+pub(crate) fn target_dir() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     let dir = program.ancestors().nth(2).context("xtask lies in a target directory")?;
     Ok(dir.to_owned())
 }
 
 /// Builds `httpd` in release, unless `$HTTPD` names one that is there.
-pub(super) fn build() -> Result<()> {
+pub(crate) fn build() -> Result<()> {
     if std::env::var_os("HTTPD").is_some() {
         return Ok(());
     }
+    build_release(&["-p", "httpd-cli"])
+}
+
+/// Builds in release what the arguments of cargo say, in the target directory of this program.
+pub(crate) fn build_release(args: &[&str]) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--release", "-p", "httpd-cli", "--target-dir"]).arg(target_dir()?);
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has a parent")?;
-    let status = command.current_dir(workspace).status().context("cargo cannot be started")?;
-    ensure!(status.success(), "cargo build --release -p httpd-cli failed");
+    command.args(["build", "--release"]).args(args).arg("--target-dir").arg(target_dir()?);
+    let status = command.current_dir(workspace()).status().context("cargo cannot be started")?;
+    ensure!(status.success(), "cargo build --release {} failed", args.join(" "));
     Ok(())
 }
 
