@@ -9,6 +9,7 @@ use http_proto::{Method, Status, Target, error_page};
 
 use crate::access_log::{self, AccessLog, LogName};
 use crate::compress::Compressor;
+use crate::hot::{CacheLimits, Hot};
 use crate::pages::Pages;
 use crate::path::RelPath;
 use crate::refusal::Refusal;
@@ -19,10 +20,11 @@ use crate::sweeper::Sweeper;
 ///
 /// GET and HEAD read; PUT, POST and DELETE write where [`Options::writable`] allows it.
 pub struct Files {
-    pub(crate) root: Root,
+    pub(crate) root: Arc<Root>,
     pub(crate) options: Options,
     pub(crate) pages: Pages,
     pub(crate) compressor: Compressor,
+    pub(crate) hot: Hot,
     log: Arc<AccessLog>,
     /// A log that a run without arguments has left in the root.
     left_log: LogName,
@@ -50,6 +52,11 @@ pub struct Options {
     /// file. Default: `no-cache`, so that whoever has a copy asks whether it is still good, which
     /// costs a 304, and no page is ever stale.
     pub cache_control: Option<Cow<'static, str>>,
+    /// What is kept of files that are asked for often. Default: see [`CacheLimits`].
+    pub cache: CacheLimits,
+    /// How many workers there are ([`Request::worker`] goes up to this): each keeps for itself.
+    /// Default: one per core, as for tcp-core.
+    pub workers: usize,
 }
 
 impl Default for Options {
@@ -61,6 +68,8 @@ impl Default for Options {
             precompressed: true,
             gzip: false,
             cache_control: Some(Cow::Borrowed("no-cache")),
+            cache: CacheLimits::default(),
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
 }
@@ -105,14 +114,24 @@ impl Files {
         options: Options,
         log: Arc<AccessLog>,
     ) -> std::io::Result<Files> {
-        let root = Root::open(root)?;
+        let root = Arc::new(Root::open(root)?);
         let sweeper = match options.writable {
             true => Some(Arc::new(Sweeper::start()?)),
             false => None,
         };
         let compressor = Compressor::new(options.gzip)?;
+        let hot = Hot::new(Arc::clone(&root), options.cache, options.workers)?;
         let left_log = LogName::new(root.id()?, access_log::DEFAULT_NAME.as_bytes());
-        Ok(Files { root, options, pages: Pages::default(), compressor, log, left_log, sweeper })
+        Ok(Files {
+            root,
+            options,
+            pages: Pages::default(),
+            compressor,
+            hot,
+            log,
+            left_log,
+            sweeper,
+        })
     }
 
     /// The response, as far as `reach` allows one. Uploads are not begun here.
@@ -204,6 +223,11 @@ impl Files {
         self.log_names().any(|log| log.is_in(dir) && log.covers(name))
     }
 
+    /// Whether the name alone could be that of the log or an earlier part of it.
+    pub(crate) fn may_name_log(&self, path: &RelPath) -> bool {
+        path.file_name().is_some_and(|name| self.log_names().any(|log| log.covers(name)))
+    }
+
     fn log_names(&self) -> impl Iterator<Item = &LogName> {
         self.log.names().iter().chain([&self.left_log])
     }
@@ -243,11 +267,16 @@ pub(crate) fn refusal_page(refusal: Refusal) -> Response {
 
 impl Handler for Files {
     fn recall(&self, request: &Request<'_>) -> Option<Response> {
-        match self.respond(request, Reach::Memory) {
-            Ok(response) => Some(response),
-            Err(Stop::Refused(refusal)) => Some(self.refused(refusal)),
-            Err(Stop::WouldBlock) => None,
+        if let Some(response) = self.hot.answer(self, request) {
+            return Some(response);
         }
+        let response = match self.respond(request, Reach::Memory) {
+            Ok(response) => response,
+            Err(Stop::Refused(refusal)) => self.refused(refusal),
+            Err(Stop::WouldBlock) => return None,
+        };
+        self.hot.keep(self, request);
+        Some(response)
     }
 
     fn answer(&self, request: &Request<'_>) -> Answer {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http_proto::precondition::{self, Verdict};
-use http_proto::range::{self, RangeRequest};
+use http_proto::range;
 use http_proto::server::{Body, Request, Response};
 use http_proto::{Byteranges, Status, Validators};
 
@@ -19,22 +19,19 @@ use crate::path::RelPath;
 use crate::refusal::Refusal;
 use crate::representation::Representation;
 use crate::root::{Entry, Kind, Opened};
-use crate::selected::Selected;
+use crate::selected::{Outcome, Selected};
 use crate::{listing, root};
 
 /// What is served for a directory, if it is there.
-const INDEX: &[u8] = b"index.html";
+pub(crate) const INDEX: &[u8] = b"index.html";
 
 /// Content up to this length is read into memory, so that it goes out in one call with the head;
 /// longer content is sent by the kernel from its own memory.
-const INLINE_BYTES_MAX: u64 = 16 * 1024;
+pub(crate) const INLINE_BYTES_MAX: u64 = 16 * 1024;
 
 /// How often a file that changes while it is read is read again before the client is told to come
 /// back. Twice in a row is rare already.
 const READS_MAX: usize = 4;
-
-/// Most ranges that one request may ask for (RFC 9110 §14.2 permits a bound).
-const RANGES_MAX: usize = 16;
 
 impl Files {
     pub(crate) fn get(&self, request: &Request<'_>, reach: Reach) -> Result<Response, Stop> {
@@ -133,30 +130,13 @@ impl Files {
             let facts = opened.facts;
             let known = form.validators(&facts);
             let selected = Selected::new(request, form, facts, &known);
-            if let Some(response) = selected.unless_conditions_hold() {
-                return Ok(response);
-            }
-            let part = match selected.range(RANGES_MAX) {
-                RangeRequest::Unsatisfiable => return Ok(unsatisfiable(facts.len)),
-                RangeRequest::Many(parts) => return Ok(multipart(&selected, opened, &parts)),
-                RangeRequest::Single(part) => Some(part),
-                RangeRequest::Whole => None,
+            let (found, part) = match selected.outcome() {
+                Outcome::Answered(response) => return Ok(response),
+                Outcome::Parts(parts) => return Ok(multipart(&selected, opened, &parts)),
+                Outcome::Part(found, part) => (found, part),
             };
-            match content(opened, part.as_ref().unwrap_or(&(0..facts.len)), reach)? {
-                Content::Ready(body) => {
-                    let status = match part {
-                        Some(_) => Status::PARTIAL_CONTENT,
-                        None => Status::OK,
-                    };
-                    let found = selected.described(status).field("Accept-Ranges", "bytes");
-                    let found = match part {
-                        Some(part) => {
-                            found.field("Content-Range", range::content_range(&part, facts.len))
-                        }
-                        None => found,
-                    };
-                    return Ok(found.body(body));
-                }
+            match content(opened, &part, reach)? {
+                Content::Ready(body) => return Ok(found.body(body)),
                 Content::Changed(again) => {
                     if again.facts != facts {
                         refusal = Refusal::Busy;
@@ -283,7 +263,7 @@ pub(crate) fn precondition_failed() -> Response {
     Response::error(Status::PRECONDITION_FAILED).reason("precondition-failed")
 }
 
-fn unsatisfiable(length: u64) -> Response {
+pub(crate) fn unsatisfiable(length: u64) -> Response {
     Response::error(Status::RANGE_NOT_SATISFIABLE)
         .field("Content-Range", range::unsatisfied(length))
         .reason("range-not-satisfiable")

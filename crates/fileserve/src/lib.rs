@@ -32,15 +32,17 @@
 //! ```
 //!
 //! # Trade-offs
-//! A file is opened for each request and judged by its own descriptor, so that what is told of it
-//! and what is sent are always the same version; a server that kept answers by name would be faster
-//! and sometimes wrong.
+//! What is asked for often is kept, and before an answer is given the kernel is asked to tell of
+//! every change to it. That costs a system call per request, where a server that believes its cache
+//! for a while pays nothing and is sometimes wrong. What the kernel cannot tell of is opened for
+//! each request and judged by its own descriptor.
 
 pub mod access_log;
 mod cache_control;
 mod compress;
 mod files;
 mod get;
+mod hot;
 pub mod listing;
 mod mime;
 mod pages;
@@ -56,6 +58,7 @@ mod write;
 pub use access_log::{AccessLog, LogFormat, UnknownLogFormat};
 pub use cache_control::is_fingerprinted;
 pub use files::{Files, Options};
+pub use hot::CacheLimits;
 pub use mime::media_type;
 pub use path::RelPath;
 pub use refusal::Refusal;

@@ -1,6 +1,8 @@
 //! Decides which representation of a file is served: the file itself, a compressed copy that lies
 //! beside it (`page.html.gz` for `page.html`), or one that is made here.
 
+use std::time::SystemTime;
+
 use http_proto::server::Request;
 use http_proto::{AcceptEncoding, Coding, EntityTag, Validators, Version};
 
@@ -13,7 +15,7 @@ use crate::{cache_control, mime, validators};
 
 /// Which endings mean which coding, best first: of two that a client likes equally, the one that
 /// is usually shorter.
-const SIBLINGS: [(Coding, &[u8]); 3] =
+pub(crate) const SIBLINGS: [(Coding, &[u8]); 3] =
     [(Coding::Brotli, b".br"), (Coding::Zstd, b".zst"), (Coding::Gzip, b".gz")];
 
 /// What there is to tell of a representation besides what its open file says of itself.
@@ -45,19 +47,8 @@ impl Files {
         reach: Reach,
     ) -> Result<(Opened, Representation<'f>), Stop> {
         let name = path.file_name().unwrap_or_default();
-        let media_type = mime::media_type(name);
-        let negotiates = self.options.precompressed || self.options.gzip;
-        let negotiated = negotiates && mime::is_compressible(media_type);
-        let usual = self.options.cache_control.as_deref();
-        let cache_control = cache_control::told(usual, name, &opened.facts, request.now);
-        let itself = Representation {
-            coding: Coding::Identity,
-            made: None,
-            media_type,
-            negotiated,
-            cache_control,
-        };
-        if !negotiated || request.head.fields.first("accept-encoding").is_none() {
+        let itself = self.itself(name, &opened.facts, request.now);
+        if !itself.negotiated || request.head.fields.first("accept-encoding").is_none() {
             return Ok((opened, itself));
         }
         let accepted = AcceptEncoding::of(&request.head.fields);
@@ -79,6 +70,20 @@ impl Files {
             candidates.retain(|candidate| *candidate != best);
         }
         Ok((opened, itself))
+    }
+
+    /// The file called `name` as it is, with what there is to tell of it.
+    pub(crate) fn itself(&self, name: &[u8], facts: &Facts, now: SystemTime) -> Representation<'_> {
+        let media_type = mime::media_type(name);
+        let negotiates = self.options.precompressed || self.options.gzip;
+        let usual = self.options.cache_control.as_deref();
+        Representation {
+            coding: Coding::Identity,
+            made: None,
+            media_type,
+            negotiated: negotiates && mime::is_compressible(media_type),
+            cache_control: cache_control::told(usual, name, facts, now),
+        }
     }
 
     /// How a text with `facts` would be compressed to answer `request`, if it were.
@@ -105,15 +110,17 @@ impl Files {
             return Ok(None);
         };
         match self.open(&path, reach) {
-            Ok(found) => {
-                let current = found.facts.kind == Kind::File && found.facts.mtime >= file.mtime;
-                Ok(current.then_some(found))
-            }
+            Ok(found) => Ok(is_copy(&found.facts, file).then_some(found)),
             Err(Stop::Refused(Refusal::OutOfDescriptors)) => Err(Refusal::OutOfDescriptors.into()),
             Err(Stop::Refused(_)) => Ok(None),
             Err(Stop::WouldBlock) => Err(Stop::WouldBlock),
         }
     }
+}
+
+/// Whether a sibling may be a copy of a file: not if it is older.
+pub(crate) fn is_copy(sibling: &Facts, file: &Facts) -> bool {
+    sibling.kind == Kind::File && sibling.mtime >= file.mtime
 }
 
 impl Representation<'_> {

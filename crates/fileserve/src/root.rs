@@ -44,11 +44,13 @@ pub struct Root {
 
 /// How a path is followed without leaving the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lookup {
+pub(crate) enum Lookup {
     /// By the kernel, in one call. Links are followed as long as they stay beneath the root.
     Kernel {
         /// Whether it can look a path up in memory alone.
         cached: bool,
+        /// Whether all of the file system is in memory.
+        in_memory: bool,
     },
     /// Segment by segment, because the kernel is too old or a sandbox refuses the call. No link
     /// is followed: where it leads could not be told without a race.
@@ -62,6 +64,17 @@ pub struct Opened {
     pub file: File,
     /// What that very descriptor says of itself.
     pub facts: Facts,
+}
+
+/// What a look at a path without links has found, in memory alone.
+#[derive(Debug)]
+pub(crate) enum Looked<T> {
+    There(T),
+    Missing,
+    /// The kernel would have to ask the disk. Once it has, another look will tell.
+    Cold,
+    /// It is not for this way of looking to say.
+    Unknown,
 }
 
 /// What there is to know of a file before it is read.
@@ -116,6 +129,11 @@ impl Root {
         Ok(Root { dir, lookup })
     }
 
+    #[cfg(test)]
+    pub(crate) fn lookup(&self) -> Lookup {
+        self.lookup
+    }
+
     /// Which directory it is.
     pub(crate) fn id(&self) -> io::Result<FileId> {
         let stat = fstat(&self.dir)?;
@@ -147,7 +165,7 @@ impl Root {
     /// Always `None` where to open a file may mean to ask somebody else for it: on a network or a
     /// FUSE file system, and, as one cannot know, on any but the root's own.
     pub fn open_cached(&self, path: &RelPath) -> Option<Result<Opened, Refusal>> {
-        if self.lookup != (Lookup::Kernel { cached: true }) {
+        if !matches!(self.lookup, Lookup::Kernel { cached: true, .. }) {
             return None;
         }
         match linux::open_cached(self.dir.as_fd(), path.as_os_str(), READ) {
@@ -158,6 +176,34 @@ impl Root {
             // Perhaps a directory that takes a second look.
             Err(Errno::ACCESS) => None,
             Err(errno) => Some(Err(Refusal::from_os(errno))),
+        }
+    }
+
+    /// Opens what is at `path`, if the kernel has all of the path in memory and no part of it is a
+    /// link.
+    pub(crate) fn open_plain(&self, path: &RelPath) -> Looked<Opened> {
+        match self.look_up_plain(path, READ) {
+            Looked::There(file) => Opened::judge(file).map_or(Looked::Unknown, Looked::There),
+            Looked::Missing => Looked::Missing,
+            Looked::Cold => Looked::Cold,
+            Looked::Unknown => Looked::Unknown,
+        }
+    }
+
+    /// The same for a directory, to watch it.
+    pub(crate) fn open_plain_dir(&self, path: &RelPath) -> Looked<OwnedFd> {
+        self.look_up_plain(path, linux::TRAVERSE.union(OFlags::CLOEXEC))
+    }
+
+    fn look_up_plain(&self, path: &RelPath, flags: OFlags) -> Looked<OwnedFd> {
+        let Lookup::Kernel { cached: true, in_memory } = self.lookup else {
+            return Looked::Unknown;
+        };
+        match linux::open_plain(self.dir.as_fd(), path.as_os_str(), flags, in_memory) {
+            Ok(found) => Looked::There(found),
+            Err(Errno::NOENT) => Looked::Missing,
+            Err(Errno::AGAIN) => Looked::Cold,
+            Err(_) => Looked::Unknown,
         }
     }
 

@@ -1,6 +1,8 @@
 //! The selected representation of a file (RFC 9110 §3.2): what its conditions are compared with,
 //! and what an answer tells of it.
 
+use std::ops::Range;
+
 use http_proto::precondition::{self, Verdict};
 use http_proto::range::{self, RangeRequest};
 use http_proto::server::{Request, Response};
@@ -9,6 +11,19 @@ use http_proto::{Coding, Method, Status, Validators};
 use crate::representation::Representation;
 use crate::root::Facts;
 use crate::{get, validators};
+
+/// Most ranges that one request may ask for (RFC 9110 §14.2 permits a bound).
+const RANGES_MAX: usize = 16;
+
+/// What a request for a file comes to.
+pub(crate) enum Outcome {
+    /// No content of the file's is needed.
+    Answered(Response),
+    /// This, with the octets of that range of the file, which may be all of it.
+    Part(Response, Range<u64>),
+    /// Several ranges, each a part of its own.
+    Parts(Vec<Range<u64>>),
+}
 
 /// One version of a file, in the form that was chosen for a request.
 pub(crate) struct Selected<'r> {
@@ -35,12 +50,23 @@ impl<'r> Selected<'r> {
         precondition::evaluate(head.method, &head.fields, Some(self.known), *now)
     }
 
-    /// The answer to conditions that do not hold; `None` when they do.
-    pub(crate) fn unless_conditions_hold(&self) -> Option<Response> {
+    /// Preconditions, then ranges (RFC 9110 §13.2.2 and §14.2).
+    pub(crate) fn outcome(&self) -> Outcome {
         match self.verdict() {
-            Verdict::Proceed => None,
-            Verdict::NotModified => Some(self.not_modified()),
-            Verdict::Failed => Some(get::precondition_failed()),
+            Verdict::Proceed => {}
+            Verdict::NotModified => return Outcome::Answered(self.not_modified()),
+            Verdict::Failed => return Outcome::Answered(get::precondition_failed()),
+        }
+        let length = self.facts.len;
+        match self.range() {
+            RangeRequest::Unsatisfiable => Outcome::Answered(get::unsatisfiable(length)),
+            RangeRequest::Many(parts) => Outcome::Parts(parts),
+            RangeRequest::Single(part) => {
+                let response = self.rangeable(Status::PARTIAL_CONTENT);
+                let content_range = range::content_range(&part, length);
+                Outcome::Part(response.field("Content-Range", content_range), part)
+            }
+            RangeRequest::Whole => Outcome::Part(self.rangeable(Status::OK), 0..length),
         }
     }
 
@@ -57,17 +83,22 @@ impl<'r> Selected<'r> {
 
     /// The ranges asked for, if they are to be heeded: only on GET, only one Range line, and only
     /// if If-Range, when sent, still holds (RFC 9110 §14.2, §13.1.5).
-    pub(crate) fn range(&self, ranges_max: usize) -> RangeRequest {
+    fn range(&self) -> RangeRequest {
         let Request { head, now, .. } = self.request;
         match head.fields.single("range") {
             Some(value)
                 if head.method == Method::Get
                     && precondition::if_range(&head.fields, self.known, *now) =>
             {
-                range::resolve(value, self.facts.len, ranges_max)
+                range::resolve(value, self.facts.len, RANGES_MAX)
             }
             _ => RangeRequest::Whole,
         }
+    }
+
+    /// [`described`](Self::described), and that ranges of it can be had.
+    pub(crate) fn rangeable(&self, status: Status) -> Response {
+        self.described(status).field("Accept-Ranges", "bytes")
     }
 
     /// A 200, or a 206 of one part, with all that is told of it. Without its content.

@@ -78,6 +78,11 @@ fn age(mtime: SystemTime, now: SystemTime) -> Age {
     }
 }
 
+/// Whether what is told of a file with `facts` stays the same for as long as the file does.
+pub(crate) fn is_lasting(facts: &Facts, now: SystemTime) -> bool {
+    matches!(age(facts.mtime, now), Age::Settled)
+}
+
 /// Whether any further change of the file shows in its `ctime`.
 pub(crate) fn is_settled(facts: &Facts, now: SystemTime) -> bool {
     matches!(age(facts.ctime, now), Age::Settled)

@@ -81,6 +81,10 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "N", value_parser = values::threads)]
     pub(crate) pool: Option<usize>,
 
+    /// Memory for files that are asked for often, 0 for none; K, M and G are understood
+    #[arg(long, value_name = "BYTES", default_value = "128M", value_parser = values::size)]
+    pub(crate) cache: u64,
+
     /// Connections at once [default: as many as the file descriptors allow, at most 60000]
     #[arg(long, value_name = "N",
           value_parser = |text: &str| values::within::<usize>(text, 1..=1_000_000))]
@@ -151,7 +155,8 @@ mod tests {
     fn every_flag_takes_effect() {
         let line = "httpd -b 80 -b [::]:81 --writable --hidden --no-listing --gzip \
             --cache-control max-age=60 --access-log - --log-format json -v --workers 2 \
-            --pool 3 --max-connections 4 --request-line-max 100 --head-max 200 --fields-max 5 \
+            --pool 3 --cache 6M --max-connections 4 \
+            --request-line-max 100 --head-max 200 --fields-max 5 \
             --body-max 1K --head-timeout 1 --idle-timeout 2 --stall-timeout 3 --min-rate 0 \
             --rate-grace 0.5 --drain 5 dir";
         let args = Args::try_parse_from(line.split_whitespace()).expect("a good line");
@@ -169,6 +174,7 @@ mod tests {
             (limits.request_line_max, limits.head_max, limits.fields_max, limits.body_max),
             (100, 200, 5, 1024)
         );
+        assert_eq!(limits.cache, 6 << 20);
         let timeouts = [limits.head_timeout, limits.idle_timeout, limits.stall_timeout];
         assert_eq!(timeouts, [1, 2, 3].map(Duration::from_secs));
         assert_eq!((limits.min_rate, limits.rate_grace), (0, Duration::from_millis(500)));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
-use fileserve::{AccessLog, Files, Options, Root};
+use fileserve::{AccessLog, CacheLimits, Files, Options, Root};
 use http_proto::server::{Config, Http};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -35,6 +35,11 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
         precompressed: !args.no_precompressed,
         gzip: args.gzip,
         cache_control: (args.cache_control != "off").then(|| args.cache_control.clone().into()),
+        cache: CacheLimits {
+            bytes: usize::try_from(args.limits.cache).unwrap_or(usize::MAX),
+            ..CacheLimits::default()
+        },
+        workers: limits.workers,
     };
     let files = Files::new(&args.root, options, Arc::clone(&log))
         .map_err(|error| no_root(args, typed, &error))?;

@@ -34,9 +34,16 @@ pub(super) fn probe(dir: BorrowedFd<'_>) -> Lookup {
         Err(_) => return Lookup::Walk,
     }
     let knows = matches!(open_cached(dir, here, flags), Ok(_) | Err(Errno::AGAIN));
-    let local = fstatfs(dir).is_ok_and(|found| is_local(found.f_type));
-    Lookup::Kernel { cached: knows && local }
+    let kind = fstatfs(dir).map(|found| found.f_type);
+    Lookup::Kernel {
+        cached: knows && kind.is_ok_and(is_local),
+        in_memory: kind.is_ok_and(|kind| IN_MEMORY.contains(&kind)),
+    }
 }
+
+/// File systems that have no disk to wait for: tmpfs and ramfs. What is not there they look for
+/// anew each time, so that memory alone never tells of it.
+const IN_MEMORY: [FsWord; 2] = [0x0102_1994, 0x8584_58f6];
 
 /// Whether a file system of this type, as `statfs` numbers them, opens a file that it knows the
 /// path of without asking anybody: no network, no other process. One not named here is not trusted.
@@ -77,6 +84,19 @@ pub(super) fn open_cached(
     flags: OFlags,
 ) -> Result<OwnedFd, Errno> {
     let resolve = BENEATH.union(ResolveFlags::CACHED).union(ResolveFlags::NO_XDEV);
+    openat2(dir, path, flags, Mode::empty(), resolve)
+}
+
+/// [`open_cached`] of a path without links: `ELOOP` if there is one. On a file system that is
+/// `in_memory` everything is found at once.
+pub(super) fn open_plain(
+    dir: BorrowedFd<'_>,
+    path: &OsStr,
+    flags: OFlags,
+    in_memory: bool,
+) -> Result<OwnedFd, Errno> {
+    let mut resolve = BENEATH.union(ResolveFlags::NO_XDEV).union(ResolveFlags::NO_SYMLINKS);
+    resolve.set(ResolveFlags::CACHED, !in_memory);
     openat2(dir, path, flags, Mode::empty(), resolve)
 }
 

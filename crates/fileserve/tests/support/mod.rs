@@ -15,7 +15,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fileserve::{AccessLog, Files, LogFormat, Options};
+use fileserve::{AccessLog, CacheLimits, Files, LogFormat, Options};
 use http_proto::server::{Answer, Body, Handler, Receiver, Request, Response};
 use http_proto::{Limits, RequestHead};
 use tempfile::TempDir;
@@ -36,6 +36,8 @@ pub(crate) const OPTIONS: Options = Options {
     precompressed: true,
     gzip: false,
     cache_control: None,
+    cache: CacheLimits { bytes: 0, paths: 0, files: 0 },
+    workers: 1,
 };
 
 /// A directory `root` that is served, with room beside it for what must not be.

@@ -1,0 +1,358 @@
+//! What is kept is what there is, whatever happens to it.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http_proto::server::{Answer, Body, Handler};
+use http_proto::{Limits, RequestHead};
+use tempfile::TempDir;
+
+use super::*;
+use crate::AccessLog;
+use crate::files::Options;
+use crate::root::Lookup;
+
+struct Site {
+    home: TempDir,
+    files: Files,
+    /// Changes so far: each version of a file has a time of its own, long ago.
+    changes: u64,
+}
+
+impl Site {
+    fn new() -> Site {
+        Site::with(CacheLimits::default())
+    }
+
+    fn with(cache: CacheLimits) -> Site {
+        let home = tempfile::tempdir().expect("a directory");
+        let options = Options { cache, workers: 1, ..Options::default() };
+        let log = Arc::new(AccessLog::off());
+        let files = Files::new(home.path(), options, log).expect("a root");
+        Site { home, files, changes: 0 }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// Gives a file a time at which nothing else is changed any more.
+    fn age(&mut self, path: &Path) {
+        self.changes += 1;
+        let time = UNIX_EPOCH + Duration::from_secs(1_000_000_000 + self.changes);
+        let file = File::options().write(true).open(path).expect("it is there");
+        file.set_modified(time).expect("a time");
+    }
+
+    /// Writes a file anew, in place.
+    fn write(&mut self, name: &str, content: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a directory")).expect("it can be made");
+        fs::write(&path, content).expect("written");
+        self.age(&path);
+    }
+
+    /// Puts another file in the place of one.
+    fn replace(&mut self, name: &str, content: &str) {
+        self.write("other", content);
+        fs::rename(self.path("other"), self.path(name)).expect("renamed");
+    }
+
+    fn ask<T>(&self, path: &str, fields: &str, ask: impl FnOnce(&Request<'_>) -> T) -> T {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+        let head = RequestHead::parse(head.as_bytes(), &Limits::default()).expect("a request");
+        let address = ([127, 0, 0, 1], 1).into();
+        let now = SystemTime::now();
+        ask(&Request { head: &head, peer: address, local: address, worker: 0, now })
+    }
+
+    /// The answer, as every client gets it.
+    fn get(&self, path: &str) -> String {
+        self.ask(path, "", |request| {
+            let response =
+                self.files.recall(request).unwrap_or_else(|| match self.files.answer(request) {
+                    Answer::Respond(response) => response,
+                    Answer::Receive(_) => panic!("a GET brings nothing"),
+                });
+            brief(&response)
+        })
+    }
+
+    /// The answer that is kept.
+    fn kept(&self, path: &str) -> Option<String> {
+        self.kept_for(path, "")
+    }
+
+    fn kept_for(&self, path: &str, fields: &str) -> Option<String> {
+        self.ask(path, fields, |request| {
+            self.files.hot.answer(&self.files, request).map(|response| brief(&response))
+        })
+    }
+
+    /// Asks until the answer is kept, which takes a moment where a disk has to be asked.
+    fn warm(&self, path: &str) -> String {
+        for _ in 0..300 {
+            self.get(path);
+            if let Some(kept) = self.kept(path) {
+                return kept;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{path} is not kept: {}", self.get(path));
+    }
+
+    /// Whether this machine lets anything be kept.
+    fn keeps(&self) -> bool {
+        let keeps = matches!(self.files.root.lookup(), Lookup::Kernel { cached: true, .. });
+        if !keeps {
+            println!("skipped: this file system cannot be looked at in memory alone");
+        }
+        keeps
+    }
+}
+
+/// Status and content.
+fn brief(response: &Response) -> String {
+    let content = match response.content() {
+        Body::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Body::Shared(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Body::File(file, range) => {
+            let mut bytes = vec![0; (range.end - range.start) as usize];
+            std::os::unix::fs::FileExt::read_exact_at(&**file, &mut bytes, range.start)
+                .expect("it is there");
+            format!("{} octets of {}", bytes.len(), bytes[0] as char)
+        }
+        _ => String::new(),
+    };
+    match response.status().code() {
+        200 => content,
+        206 => format!("206 {content}"),
+        code => code.to_string(),
+    }
+}
+
+#[test]
+fn what_is_asked_for_is_kept() {
+    let mut site = Site::new();
+    if !site.keeps() {
+        return;
+    }
+    site.write("a.bin", "one");
+    site.write("docs/index.html", "index");
+    site.write("long.bin", &"x".repeat(100_000));
+    site.write("a.txt", "text");
+    site.write("a.txt.gz", "gzip");
+    assert_eq!(site.warm("/a.bin"), "one");
+    assert_eq!(site.warm("/docs/"), "index");
+    assert_eq!(site.warm("/docs/index.html"), "index");
+    assert_eq!(site.warm("/long.bin"), "100000 octets of x");
+    assert_eq!(site.warm("/gone.bin"), "404");
+    assert_eq!(site.warm("/gone/gone/gone.bin"), "404");
+    assert_eq!(site.warm("/a.txt"), "text");
+    for (fields, expected) in [
+        ("Accept-Encoding: gzip\r\n", Some("gzip")),
+        ("Accept-Encoding: br\r\n", Some("text")),
+        ("If-None-Match: *\r\n", Some("304")),
+        ("If-Match: \"other\"\r\n", Some("412")),
+        ("Range: bytes=1-2\r\n", Some("206 ex")),
+        ("Range: bytes=9-\r\n", Some("416")),
+        ("X-Range: bytes=9-\r\n", Some("text")),
+        // Rare, and left to others.
+        ("Range: bytes=0-0, 2-2\r\n", None),
+    ] {
+        assert_eq!(site.kept_for("/a.txt", fields).as_deref(), expected, "{fields}");
+    }
+    assert_eq!(site.kept_for("/long.bin", "Range: bytes=7-9\r\n").as_deref(), Some("206 xxx"));
+    // What is written otherwise, or leads elsewhere, or is a list, is answered anew each time.
+    site.write("list/a.bin", "a");
+    symlink("a.bin", site.path("link.bin")).expect("a link");
+    for path in ["/%61.bin", "/a.bin/../a.bin", "/link.bin", "/list/", "/list", "/docs"] {
+        site.get(path);
+        site.get(path);
+        assert_eq!(site.kept(path), None, "{path}");
+    }
+}
+
+/// Ten thousand changes of every kind, and after each the next answer is the new one.
+#[test]
+fn every_change_is_seen_by_the_next_request() {
+    let mut site = Site::new();
+    let keeps = site.keeps();
+    for dir in ["dir", "aside"] {
+        site.write(&format!("{dir}/a.bin"), dir);
+    }
+    symlink("dir", site.path("link")).expect("a link");
+    let mut kept = 0;
+    for round in 0..10_000 {
+        let new = format!("version {round}");
+        let (path, expected) = match round % 12 {
+            // Without a time that is long ago; rarely, since it is not kept for a while then.
+            3 if round % 1_200 == 3 => {
+                fs::write(site.path("a.bin"), &new).expect("written");
+                ("/a.bin", new)
+            }
+            0 | 1 | 3 => {
+                site.replace("a.bin", &new);
+                ("/a.bin", new)
+            }
+            2 => {
+                site.write("a.bin", &new);
+                ("/a.bin", new)
+            }
+            4 => {
+                let mut file = File::options().append(true).open(site.path("a.bin")).expect("open");
+                file.write_all(b" more").expect("written");
+                let path = site.path("a.bin");
+                site.age(&path);
+                ("/a.bin", fs::read_to_string(&path).expect("read"))
+            }
+            5 => {
+                let path = site.path("a.bin");
+                File::options().write(true).open(&path).expect("open").set_len(3).expect("cut");
+                site.age(&path);
+                ("/a.bin", "ver".to_owned())
+            }
+            6 => {
+                fs::remove_file(site.path("a.bin")).expect("removed");
+                ("/a.bin", "404".to_owned())
+            }
+            7 => {
+                site.write("a.bin", &new);
+                ("/a.bin", new)
+            }
+            // A directory gives way to another one.
+            8 => {
+                let paths = ["dir", "swap", "aside"].map(|name| site.path(name));
+                fs::rename(&paths[0], &paths[1]).expect("moved");
+                fs::rename(&paths[2], &paths[0]).expect("moved");
+                fs::rename(&paths[1], &paths[2]).expect("moved");
+                let there = fs::read_to_string(site.path("dir/a.bin")).expect("read");
+                ("/dir/a.bin", there)
+            }
+            // A link is switched.
+            9 => {
+                let target = if round % 24 == 9 { "aside" } else { "dir" };
+                symlink(target, site.path("new")).expect("a link");
+                fs::rename(site.path("new"), site.path("link")).expect("switched");
+                let there = fs::read_to_string(site.path("link/a.bin")).expect("read");
+                ("/link/a.bin", there)
+            }
+            // Another name of the same file is written to.
+            10 => {
+                let _ = fs::remove_file(site.path("name.bin"));
+                fs::hard_link(site.path("a.bin"), site.path("name.bin")).expect("a name");
+                assert_eq!(site.get("/a.bin"), site.get("/name.bin"));
+                site.write("name.bin", &new);
+                ("/a.bin", new)
+            }
+            _ => {
+                fs::remove_dir_all(site.path("dir")).expect("removed");
+                site.write("dir/a.bin", &new);
+                ("/dir/a.bin", new)
+            }
+        };
+        assert_eq!(site.get(path), expected, "round {round}: {path}");
+        // Kept now, so that the next change has something to overcome.
+        assert_eq!(site.get(path), expected, "round {round} again: {path}");
+        kept += u64::from(site.kept(path).is_some());
+    }
+    assert!(!keeps || kept > 5_000, "only {kept} of them were kept");
+}
+
+/// What depends on more than a file: a compressed copy beside it, an index, a mode.
+#[test]
+fn what_appears_or_goes_beside_a_file_is_seen() {
+    let mut site = Site::new();
+    if !site.keeps() {
+        return;
+    }
+    site.write("a.txt", "text");
+    site.write("docs/index.html", "index");
+    let coded = |site: &Site| {
+        site.ask("/a.txt", "Accept-Encoding: gzip\r\n", |request| {
+            let response =
+                site.files.recall(request).or_else(|| match site.files.answer(request) {
+                    Answer::Respond(response) => Some(response),
+                    Answer::Receive(_) => None,
+                });
+            brief(&response.expect("an answer"))
+        })
+    };
+    assert_eq!(site.warm("/a.txt"), "text");
+    site.write("a.txt.gz", "gzip");
+    assert_eq!(coded(&site), "gzip");
+    site.warm("/a.txt");
+    assert_eq!(site.kept_for("/a.txt", "Accept-Encoding: gzip\r\n").as_deref(), Some("gzip"));
+    fs::remove_file(site.path("a.txt.gz")).expect("removed");
+    assert_eq!(coded(&site), "text");
+
+    assert_eq!(site.warm("/docs/"), "index");
+    fs::remove_file(site.path("docs/index.html")).expect("removed");
+    assert!(site.get("/docs/").contains("<html"), "a list");
+
+    site.warm("/a.txt");
+    let mode = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(site.path("a.txt"), mode).expect("a mode");
+    assert_eq!(site.kept("/a.txt"), None, "looked at anew");
+    site.write("docs/b.bin", "b");
+    assert_eq!(site.warm("/docs/b.bin"), "b");
+    let mode = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(site.path("docs"), mode).expect("a mode");
+    assert_eq!(site.kept("/docs/b.bin"), None, "looked at anew");
+
+    assert_eq!(site.warm("/new/a.bin"), "404");
+    site.write("new/a.bin", "here");
+    assert_eq!(site.get("/new/a.bin"), "here");
+}
+
+#[test]
+fn nothing_is_kept_for_longer_than_it_may_be() {
+    let mut site = Site::new();
+    if !site.keeps() {
+        return;
+    }
+    site.write("a.bin", "one");
+    site.warm("/a.bin");
+    let later = |by| {
+        let head = b"GET /a.bin HTTP/1.1\r\nHost: a\r\n\r\n";
+        let head = RequestHead::parse(head, &Limits::default()).expect("a request");
+        let address = ([127, 0, 0, 1], 1).into();
+        let now = SystemTime::now() + by;
+        let request = Request { head: &head, peer: address, local: address, worker: 0, now };
+        site.files.hot.answer(&site.files, &request).is_some()
+    };
+    assert!(later(Duration::ZERO));
+    assert!(!later(CHECK_AFTER));
+}
+
+#[test]
+fn what_is_kept_has_bounds() {
+    let mut site = Site::with(CacheLimits { bytes: 100_000, paths: 64, files: 2 });
+    if !site.keeps() {
+        return;
+    }
+    let names: Vec<_> = (0..100).map(|number| format!("{number}.bin")).collect();
+    for name in &names {
+        site.write(name, "x");
+    }
+    for name in ["long1", "long2", "long3"] {
+        site.write(name, &"x".repeat(70_000));
+    }
+    for _ in 0..3 {
+        for name in &names {
+            assert_eq!(site.get(&format!("/{name}")), "x");
+        }
+        for name in ["long1", "long2", "long3"] {
+            site.get(&format!("/{name}"));
+        }
+        let shelf = site.files.hot.shelves.0[0].lock().expect("nobody panics");
+        let (bytes, paths, files) = shelf.holdings();
+        assert!(bytes <= 100_000 && paths <= 64 && files <= 2, "{bytes} {paths} {files}");
+        assert!(paths > 30, "{paths}");
+    }
+    // All is let go of, and nothing is watched any more.
+    site.files.hot.shelves.0[0].lock().expect("nobody panics").empty();
+}
