@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 
-use http_proto::server::{Request, Response};
-use http_proto::{Method, Target};
+use http_proto::server::{Body, Request, Response};
+use http_proto::{FieldBlock, Method, Target};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
-use crate::files::Files;
+use crate::files::{self, Files};
 use crate::path::RelPath;
 use crate::refusal::Refusal;
 use crate::representation::{self, Representation, SIBLINGS};
@@ -71,6 +71,32 @@ const COLD_MAX: usize = 1024;
 pub(crate) struct Hot {
     shelves: Arc<Shelves>,
     helper: Arc<Helper>,
+    missing: MissingPage,
+}
+
+/// The answer where there is nothing, ready to send.
+#[derive(Debug)]
+struct MissingPage {
+    fields: FieldBlock,
+    content: Arc<[u8]>,
+}
+
+impl MissingPage {
+    fn new() -> MissingPage {
+        let page = files::refusal_page(Refusal::NotFound);
+        let content = match page.content() {
+            Body::Bytes(bytes) => bytes.as_slice().into(),
+            _ => Arc::default(),
+        };
+        MissingPage { fields: page.into_fields().into_shared(), content }
+    }
+
+    fn response(&self) -> Response {
+        Response::new(Refusal::NotFound.status())
+            .with_fields(self.fields.clone())
+            .body(Body::Shared(Arc::clone(&self.content)))
+            .reason(Refusal::NotFound.reason())
+    }
 }
 
 /// One for each worker, which alone uses it but for a moment now and then.
@@ -110,11 +136,11 @@ impl Hot {
             let run = move || helper.run(&root, &weak, &descriptors);
             thread::Builder::new().name("hot-files".into()).spawn(run)?;
         }
-        Ok(Hot { shelves, helper })
+        Ok(Hot { shelves, helper, missing: MissingPage::new() })
     }
 
     /// The answer to a request, if it is at hand. Does not block.
-    pub(crate) fn answer(&self, files: &Files, request: &Request<'_>) -> Option<Response> {
+    pub(crate) fn answer(&self, request: &Request<'_>) -> Option<Response> {
         let path = asked(request)?.as_bytes();
         let mut shelf = self.shelves.0.get(request.worker)?.try_lock().ok()?;
         shelf.catch_up();
@@ -126,7 +152,7 @@ impl Hot {
         }
         match entry.page.answer(request) {
             Answer::Response(response) => Some(response),
-            Answer::Missing => Some(files.refused(Refusal::NotFound)),
+            Answer::Missing => Some(self.missing.response()),
             Answer::Unknown => None,
         }
     }

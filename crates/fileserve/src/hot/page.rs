@@ -5,6 +5,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
+use http_proto::precondition::Verdict;
 use http_proto::server::{Body, Request, Response};
 use http_proto::{AcceptEncoding, Coding, FieldBlock, Fields, Status, Validators};
 
@@ -44,6 +45,8 @@ pub(super) struct Form {
     known: Validators,
     /// The fields of the usual answer: all of it.
     whole: FieldBlock,
+    /// Those of a 304.
+    not_modified: FieldBlock,
     content: Content,
 }
 
@@ -136,6 +139,7 @@ impl Form {
         let known = form.validators(&facts);
         let selected = Selected::new(request, form, facts, &known);
         let whole = selected.rangeable(Status::OK).into_fields().into_shared();
+        let not_modified = selected.not_modified().into_fields().into_shared();
         let content = match facts.len {
             ..=CONTENT_BYTES_MAX => {
                 let mut bytes = vec![0; facts.len as usize];
@@ -155,6 +159,7 @@ impl Form {
             facts,
             known,
             whole,
+            not_modified,
             content,
         })
     }
@@ -180,6 +185,10 @@ impl Form {
             cache_control: self.cache_control.as_deref(),
         };
         let selected = Selected::new(request, form, self.facts, &self.known);
+        if selected.verdict() == Verdict::NotModified {
+            let fields = self.not_modified.clone();
+            return Some(Response::new(Status::NOT_MODIFIED).with_fields(fields));
+        }
         match selected.outcome() {
             Outcome::Answered(response) => Some(response),
             Outcome::Part(response, part) => Some(response.body(self.content(part)?)),

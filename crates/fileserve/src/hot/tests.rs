@@ -88,7 +88,7 @@ impl Site {
 
     fn kept_for(&self, path: &str, fields: &str) -> Option<String> {
         self.ask(path, fields, |request| {
-            self.files.hot.answer(&self.files, request).map(|response| brief(&response))
+            self.files.hot.answer(request).map(|response| brief(&response))
         })
     }
 
@@ -322,7 +322,7 @@ fn nothing_is_kept_for_longer_than_it_may_be() {
         let address = ([127, 0, 0, 1], 1).into();
         let now = SystemTime::now() + by;
         let request = Request { head: &head, peer: address, local: address, worker: 0, now };
-        site.files.hot.answer(&site.files, &request).is_some()
+        site.files.hot.answer(&request).is_some()
     };
     assert!(later(Duration::ZERO));
     assert!(!later(CHECK_AFTER));
