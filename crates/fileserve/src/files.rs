@@ -275,7 +275,7 @@ impl Handler for Files {
             Err(Stop::Refused(refusal)) => self.refused(refusal),
             Err(Stop::WouldBlock) => return None,
         };
-        self.hot.keep(self, request);
+        self.hot.keep(self, request, response.status());
         Some(response)
     }
 

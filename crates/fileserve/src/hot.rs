@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use http_proto::server::{Body, Request, Response};
-use http_proto::{FieldBlock, Method, Target};
+use http_proto::{FieldBlock, Method, Status, Target};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
@@ -157,8 +157,9 @@ impl Hot {
         }
     }
 
-    /// Keeps what has just been asked for and was at hand without a disk. Does not block.
-    pub(crate) fn keep(&self, files: &Files, request: &Request<'_>) {
+    /// Keeps what has just been asked for, and was answered with `status` without a disk. Does not
+    /// block.
+    pub(crate) fn keep(&self, files: &Files, request: &Request<'_>, status: Status) {
         let (Some(asked), Ok(path)) = (asked(request), files.path(request)) else { return };
         // Of the ways to write a path only one is kept, lest one file be kept a thousand times.
         if path.to_url_path() != asked {
@@ -170,6 +171,10 @@ impl Hot {
         if shelf.holds(asked.as_bytes()) || !shelf.admits(asked.as_bytes(), request.now) {
             return;
         }
+        // Of what is not there, most is asked for once.
+        if status == Status::NOT_FOUND && !shelf.was_asked_for(asked.as_bytes()) {
+            return;
+        }
         let mut depends = Dependencies::default();
         let shelf = &mut *shelf;
         let mut keeping = Keeping { files, request, shelf, depends: &mut depends, cold: None };
@@ -178,10 +183,6 @@ impl Hot {
         // What has changed since it was watched is not kept as it was.
         let unchanged = !shelf.catch_up_with(&depends);
         match page {
-            // Of what is not there, most is asked for once.
-            Some(Page::Missing) if !shelf.was_asked_for(asked.as_bytes()) => {
-                shelf.release(&depends);
-            }
             Some(page) if unchanged => {
                 shelf.insert(asked.as_bytes(), page, depends, request.now);
             }
