@@ -4,7 +4,8 @@
 //! Nothing kept is ever out of date: the kernel is asked to tell of every change to a file or a
 //! directory on the way to it, and is listened to before each answer. Where it cannot tell - on a
 //! network file system, behind a symbolic link, beyond the number of watches that a user may have -
-//! nothing is kept, and every request opens its file.
+//! nothing is kept, and every request opens its file. Nor is anything kept of a file system that
+//! cannot be read in memory alone, as tmpfs and overlayfs cannot.
 //!
 //! Each worker keeps for itself, so that none waits for another.
 
@@ -33,9 +34,9 @@ mod page;
 mod shelf;
 mod watch;
 
-/// How long something is kept before it is compared with the disk, whatever the kernel tells: of a
-/// file that a program writes to through its memory (`mmap`), and of a file system mounted over a
-/// directory, it tells nothing.
+/// How long something is kept before it is looked at anew, whatever the kernel tells. Of what a
+/// program writes to a file through its memory (`mmap`) or as asynchronous I/O (`io_submit`), and
+/// of a file system mounted over a directory, it tells nothing, or not before the file is closed.
 const CHECK_AFTER: Duration = Duration::from_secs(5);
 
 /// What is kept at most, by all workers together.
@@ -59,6 +60,14 @@ impl Default for CacheLimits {
 /// How long the thread that looks after what is kept waits for a change; then it looks whether it
 /// is still needed.
 const IDLE: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+
+/// After how many floods of changes, if there is no pause, directories are let go of in which
+/// nothing is kept. Not at once: to watch one again costs the more the more names in it the kernel
+/// has in memory, 15 ms for 300,000.
+const FLOODS: u32 = 20;
+
+/// How many directories deep a file may lie to be kept.
+const DEPTH_MAX: usize = 32;
 
 /// How long it lets further changes come.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -224,9 +233,6 @@ impl Keeping<'_> {
             true => &path.child(get::INDEX, hidden).ok()?,
             false => path,
         };
-        if self.files.may_name_log(path) {
-            return None;
-        }
         let (parent, name) = (path.parent()?, path.file_name()?);
         if let Some(missing) = self.watch_way(&parent)? {
             self.depends.names.push(missing);
@@ -236,9 +242,6 @@ impl Keeping<'_> {
             // A directory without an index is a list, which is made anew each time.
             return (name != get::INDEX).then_some(Page::Missing);
         };
-        if opened.facts.kind != Kind::File || self.files.is_log(opened.facts.id) {
-            return None;
-        }
         let itself = self.files.itself(name, &opened.facts, self.request.now);
         let mut forms = Vec::new();
         if itself.negotiated && self.files.options.precompressed {
@@ -272,6 +275,10 @@ impl Keeping<'_> {
                 self.shelf.add_directory(id, None).then_some(id)?
             }
         };
+        // Each step is a way from the root.
+        if dir.segments().count() > DEPTH_MAX {
+            return None;
+        }
         let mut way = RelPath::root();
         for name in dir.segments() {
             way = way.child(name, true).ok()?;
@@ -285,6 +292,9 @@ impl Keeping<'_> {
                 Looked::Missing => return Some(Some(name.into())),
                 Looked::Cold | Looked::Unknown => return None,
             };
+            if self.shelf.has_too_many_directories() {
+                return None;
+            }
             let id = self.shelf.watch.directory(&opened).ok()?;
             self.depends.dir = self.shelf.add_directory(id, Some((above, name))).then_some(id)?;
         }
@@ -304,6 +314,11 @@ impl Keeping<'_> {
             }
             Looked::Unknown => return None,
         };
+        // A directory is watched for other things, which a watch for these would replace.
+        let is_file = opened.facts.kind == Kind::File;
+        if !is_file || self.files.may_name_log(path) || self.files.is_log(opened.facts.id) {
+            return None;
+        }
         let id = self.shelf.watch.file(&opened.file).ok()?;
         self.depends.files.push(id);
         opened.look_again().ok().map(Some)
@@ -333,6 +348,7 @@ impl Helper {
     /// The thread. After a change it takes out what is out of date although nobody asks, so that a
     /// file that is removed is let go of.
     fn run(&self, root: &Root, shelves: &Weak<Shelves>, watches: &[Arc<OwnedFd>]) {
+        let mut floods = 0;
         loop {
             let mut fds: Vec<_> = watches.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
             fds.push(PollFd::new(&self.bell, PollFlags::IN));
@@ -353,13 +369,27 @@ impl Helper {
                 thread::sleep(SETTLE);
             }
             let Some(shelves) = shelves.upgrade() else { return };
+            floods += u32::from(changes);
+            let sweeps = floods == FLOODS || !(changes || rings);
             for shelf in &*shelves.0 {
-                let Ok(mut shelf) = shelf.lock() else { continue };
+                // After a panic nothing in it can be relied upon.
+                let mut shelf = shelf.lock().unwrap_or_else(|poisoned| {
+                    shelf.clear_poison();
+                    let mut shelf = poisoned.into_inner();
+                    shelf.clear();
+                    shelf
+                });
                 shelf.catch_up();
+                if sweeps {
+                    shelf.sweep();
+                }
                 let gone = shelf.take_gone();
                 drop(shelf);
                 // To close the last descriptor of a removed file can take long.
                 drop(gone);
+            }
+            if sweeps {
+                floods = 0;
             }
         }
     }

@@ -44,13 +44,15 @@ pub struct Root {
 
 /// How a path is followed without leaving the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lookup {
+enum Lookup {
     /// By the kernel, in one call. Links are followed as long as they stay beneath the root.
     Kernel {
         /// Whether it can look a path up in memory alone.
         cached: bool,
         /// Whether all of the file system is in memory.
         in_memory: bool,
+        /// Whether every name is another's if it differs by an octet.
+        exact_names: bool,
     },
     /// Segment by segment, because the kernel is too old or a sandbox refuses the call. No link
     /// is followed: where it leads could not be told without a race.
@@ -129,11 +131,6 @@ impl Root {
         Ok(Root { dir, lookup })
     }
 
-    #[cfg(test)]
-    pub(crate) fn lookup(&self) -> Lookup {
-        self.lookup
-    }
-
     /// Which directory it is.
     pub(crate) fn id(&self) -> io::Result<FileId> {
         let stat = fstat(&self.dir)?;
@@ -196,7 +193,7 @@ impl Root {
     }
 
     fn look_up_plain(&self, path: &RelPath, flags: OFlags) -> Looked<OwnedFd> {
-        let Lookup::Kernel { cached: true, in_memory } = self.lookup else {
+        let Lookup::Kernel { cached: true, in_memory, exact_names: true } = self.lookup else {
             return Looked::Unknown;
         };
         match linux::open_plain(self.dir.as_fd(), path.as_os_str(), flags, in_memory) {

@@ -17,8 +17,12 @@ const ENTRY_BYTES: usize = 512;
 /// How many paths have a mark at most.
 const MARKS: usize = 16 * 1024;
 
-/// How many open files that are not kept any more may wait to be closed elsewhere.
-const GONE_MAX: usize = 64;
+/// How many open files that are not kept any more may wait to be closed elsewhere. Until then no
+/// more are kept.
+const GONE_MAX: usize = 1024;
+
+/// How many directories are watched at most.
+const DIRECTORIES_MAX: usize = 8192;
 
 /// A place in `Shelf::entries`.
 type Place = usize;
@@ -33,6 +37,7 @@ pub(super) struct Shelf {
     free: Vec<Place>,
     watched: HashMap<WatchId, Watched>,
     root: Option<WatchId>,
+    directories: usize,
     bytes: usize,
     files: usize,
     /// Where the search for one that gives way goes on.
@@ -146,6 +151,7 @@ impl Shelf {
             free: Vec::new(),
             watched: HashMap::new(),
             root: None,
+            directories: 0,
             bytes: 0,
             files: 0,
             hand: 0,
@@ -191,6 +197,25 @@ impl Shelf {
         (self.bytes, self.places.len(), self.files)
     }
 
+    /// What is watched, and whether it is a directory, after a look at whether all that is kept
+    /// depends on what is.
+    #[cfg(test)]
+    pub(super) fn watches(&self) -> std::collections::BTreeSet<(WatchId, bool)> {
+        for entry in self.entries.iter().flatten() {
+            assert!(entry.depends.files.iter().all(|id| self.watched.contains_key(id)));
+            let mut dir = entry.depends.dir;
+            while let Some(Watched::Directory(directory)) = self.watched.get(&dir)
+                && let Some((above, name)) = &directory.parent
+            {
+                assert_eq!(self.subdirectory(*above, name), Some(dir));
+                dir = *above;
+            }
+            assert_eq!(Some(dir), self.root);
+        }
+        let is_directory = |watched: &Watched| matches!(watched, Watched::Directory(_));
+        self.watched.iter().map(|(id, watched)| (*id, is_directory(watched))).collect()
+    }
+
     /// Takes everything out, which is to leave nothing.
     #[cfg(test)]
     pub(super) fn empty(&mut self) {
@@ -202,7 +227,7 @@ impl Shelf {
     }
 
     /// Takes everything out.
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         if let Some(root) = self.root {
             self.forget_directory(root);
         }
@@ -256,6 +281,7 @@ impl Shelf {
         }
         let parent = parent.map(|(dir, name)| (dir, name.into()));
         self.watched.insert(id, Watched::Directory(Directory { parent, ..Directory::default() }));
+        self.directories += 1;
         true
     }
 
@@ -273,7 +299,11 @@ impl Shelf {
         }
         let bytes = ENTRY_BYTES + path.len() + page.bytes();
         let files = page.files();
-        if !self.make_room(bytes, files) {
+        let is_known = |shelf: &Shelf, id: &WatchId| shelf.watched.contains_key(id);
+        let shared: Vec<_> =
+            depends.files.iter().copied().filter(|id| is_known(self, id)).collect();
+        // What makes room may have been the one that a file was watched for.
+        if !self.make_room(bytes, files) || !shared.iter().all(|id| is_known(self, id)) {
             self.release(&depends);
             return false;
         }
@@ -313,7 +343,7 @@ impl Shelf {
     /// asked for before not long ago, so that whoever asks for everything once takes nobody's room.
     /// Not where it has just come to nothing, since trying costs more than to go without.
     pub(super) fn admits(&mut self, path: &[u8], now: SystemTime) -> bool {
-        if self.failed.holds(path, tenth(now)) {
+        if self.failed.holds(path, tenth(now)) || self.gone.len() >= GONE_MAX {
             return false;
         }
         let has_room =
@@ -410,23 +440,31 @@ impl Shelf {
                 }
             }
         }
-        self.prune(depends.dir);
     }
 
-    /// Lets go of directories in which nothing is kept, from `id` upwards.
-    fn prune(&mut self, id: WatchId) {
-        let mut next = Some(id);
-        while let Some(id) = next {
-            match self.watched.get(&id) {
-                Some(Watched::Directory(directory))
+    /// Lets go of the directories in which nothing is kept.
+    pub(super) fn sweep(&mut self) {
+        loop {
+            let is_empty = |(id, watched): (&WatchId, &Watched)| match watched {
+                Watched::Directory(directory)
                     if directory.names.is_empty() && directory.subdirectories.is_empty() =>
                 {
-                    next = directory.parent.as_ref().map(|(parent, _)| *parent);
+                    Some(*id)
                 }
-                _ => return,
+                _ => None,
+            };
+            let empty: Vec<_> = self.watched.iter().filter_map(is_empty).collect();
+            if empty.is_empty() {
+                return;
             }
-            self.detach(id);
+            // The directory above may be empty without it.
+            empty.into_iter().for_each(|id| self.detach(id));
         }
+    }
+
+    /// Whether no more directories are to be watched, until some have been let go of.
+    pub(super) fn has_too_many_directories(&self) -> bool {
+        self.directories >= DIRECTORIES_MAX
     }
 
     /// Takes out all that is kept beneath a directory, and stops watching it.
@@ -440,12 +478,12 @@ impl Shelf {
         for place in places {
             self.remove(place);
         }
-        // Unless that has left it empty, and so let go of already.
         self.detach(id);
     }
 
     fn detach(&mut self, id: WatchId) {
         let Some(Watched::Directory(directory)) = self.watched.remove(&id) else { return };
+        self.directories -= 1;
         self.watch.remove(id);
         match directory.parent {
             None => self.root = None,

@@ -1,7 +1,9 @@
 //! What is kept is what there is, whatever happens to it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,7 +15,6 @@ use tempfile::TempDir;
 use super::*;
 use crate::AccessLog;
 use crate::files::Options;
-use crate::root::Lookup;
 
 struct Site {
     home: TempDir,
@@ -104,13 +105,21 @@ impl Site {
         panic!("{path} is not kept: {}", self.get(path));
     }
 
-    /// Whether this machine lets anything be kept.
-    fn keeps(&self) -> bool {
-        let keeps = matches!(self.files.root.lookup(), Lookup::Kernel { cached: true, .. });
-        if !keeps {
+    /// Whether the file system here tells in memory alone what a file holds and that there is none:
+    /// what keeping is built on, so that where it does everything below has to hold.
+    fn keeps(&mut self) -> bool {
+        self.write("probe", "x");
+        let path = |name: &str| RelPath::parse(name, false).expect("a path");
+        let _ = self.files.root.look_at(&path("/none"));
+        let none = matches!(self.files.root.open_plain(&path("/none")), Looked::Missing);
+        let there = match self.files.root.open_plain(&path("/probe")) {
+            Looked::There(opened) => crate::root::read_cached(&opened.file, &mut [0], 0),
+            _ => false,
+        };
+        if !(none && there) {
             println!("skipped: this file system cannot be looked at in memory alone");
         }
-        keeps
+        none && there
     }
 }
 
@@ -353,6 +362,122 @@ fn what_is_kept_has_bounds() {
         assert!(bytes <= 100_000 && paths <= 64 && files <= 2, "{bytes} {paths} {files}");
         assert!(paths > 30, "{paths}");
     }
+    let mut shelf = site.files.hot.shelves.0[0].lock().expect("nobody panics");
+    shelf.sweep();
+    drop(shelf);
     // All is let go of, and nothing is watched any more.
     site.files.hot.shelves.0[0].lock().expect("nobody panics").empty();
+}
+
+/// What the kernel watches for a shelf, by its own account: which, and whether as directories.
+fn watched_by_kernel(shelf: &Shelf) -> BTreeSet<(i32, bool)> {
+    let descriptor = shelf.watch.descriptor().as_raw_fd();
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).expect("proc");
+    let watches = info.lines().filter_map(|line| line.strip_prefix("inotify wd:"));
+    watches
+        .map(|watch| {
+            let (id, rest) = watch.split_once(' ').expect("fields");
+            // IN_CREATE, which only directories are watched for.
+            let mask = rest.split_once("mask:").expect("a mask").1;
+            let mask = mask.split(' ').next().expect("a number");
+            let mask = u32::from_str_radix(mask, 16).expect("a number");
+            (i32::from_str_radix(id, 16).expect("a number"), mask & 0x100 != 0)
+        })
+        .collect()
+}
+
+/// Whatever is done to the files and asked for in between: all that is kept depends on what the
+/// kernel watches, as what it is, nothing else is watched, and what is kept is what there is.
+#[test]
+fn what_is_kept_is_watched_and_nothing_else() {
+    const DIRS: [&str; 4] = ["", "d/", "d/e/", "f/"];
+    const NAMES: [&str; 4] = ["index.html", "a.html", "b.txt", "c.bin"];
+    const ENDINGS: [&str; 3] = ["", ".gz", ".br"];
+    let mut site = Site::with(CacheLimits { bytes: 60_000, paths: 24, files: 3 });
+    let mut seed = 88_172_645_463_325_252_u64;
+    let mut any = move |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed % below as u64) as usize
+    };
+    for round in 0..5_000 {
+        let name = |any: &mut dyn FnMut(usize) -> usize| {
+            format!("{}{}{}", DIRS[any(4)], NAMES[any(4)], ENDINGS[any(3)])
+        };
+        let (one, other) = (name(&mut any), name(&mut any));
+        let (one, other) = (site.path(&one), site.path(&other));
+        // Much of this fails, since what it needs is not there; so it does in life.
+        match any(24) {
+            0 => {
+                let content = format!("{round}{}", "x".repeat([5, 3_000, 12_000, 70_000][any(4)]));
+                let _ = fs::create_dir_all(one.parent().expect("a directory"));
+                if fs::write(&one, content).is_ok() {
+                    site.age(&one);
+                }
+            }
+            1 => drop(fs::remove_file(&one)),
+            2 => drop(fs::rename(&other, &one)),
+            3 => drop(fs::hard_link(&other, &one)),
+            4 => drop(fs::rename(site.path("d"), site.path("f/g"))),
+            5 => {
+                for (from, to) in [("f", "h"), ("d", "f"), ("h", "d")] {
+                    let _ = fs::rename(site.path(from), site.path(to));
+                }
+            }
+            6 if any(4) == 0 => drop(fs::remove_dir_all(site.path("d"))),
+            _ => {}
+        }
+        for _ in 0..any(4) {
+            let url = match any(8) {
+                0 => format!("/{}", DIRS[any(4)]),
+                1 => format!("/{}", DIRS[any(4)].trim_end_matches('/')),
+                2 => format!("/{}nothing{}", DIRS[any(4)], any(3)),
+                _ => format!("/{}", name(&mut any)),
+            };
+            site.get(&url);
+            site.get(&url);
+            if let Some(kept) = site.kept(&url) {
+                let fresh = site.ask(&url, "", |request| match site.files.answer(request) {
+                    Answer::Respond(response) => brief(&response),
+                    Answer::Receive(_) => panic!("a GET brings nothing"),
+                });
+                let length = |text: &str| text.strip_suffix(" octets of x").map(str::to_owned);
+                let same = kept == fresh || length(&kept) == Some(fresh.len().to_string());
+                assert!(same, "round {round}: {url}: {:.20} is {:.20}", kept, fresh);
+            }
+        }
+        if round % 5 == 0 {
+            let mut shelf = site.files.hot.shelves.0[0].lock().expect("nobody panics");
+            // Twice: what is let go of in the first round is told of in the second.
+            shelf.catch_up();
+            shelf.catch_up();
+            assert_eq!(shelf.watches(), watched_by_kernel(&shelf), "round {round}");
+        }
+    }
+    let mut shelf = site.files.hot.shelves.0[0].lock().expect("nobody panics");
+    shelf.empty();
+    assert_eq!(watched_by_kernel(&shelf), BTreeSet::new());
+}
+
+/// Nobody is shown the log, be it as a copy of a file.
+#[test]
+fn a_log_that_looks_like_a_copy_is_not_kept() {
+    let home = tempfile::tempdir().expect("a directory");
+    fs::write(home.path().join("a.html"), "page").expect("written");
+    let log = AccessLog::to_file(home.path().join("a.html.gz"), crate::LogFormat::Plain, 1);
+    let log = Arc::new(log.expect("a log"));
+    let options = Options { workers: 1, ..Options::default() };
+    let files = Files::new(home.path(), options, log).expect("a root");
+    let mut site = Site { home, files, changes: 0 };
+    for name in ["a.html", "a.html.gz"] {
+        let path = site.path(name);
+        site.age(&path);
+    }
+    for _ in 0..20 {
+        site.get("/a.html");
+        let kept = site.kept_for("/a.html", "Accept-Encoding: gzip\r\n");
+        assert!(kept.is_none_or(|kept| kept == "page"));
+        thread::sleep(Duration::from_millis(10));
+    }
 }

@@ -14,8 +14,10 @@ use rustix::io::{Errno, ioctl_fionread};
 /// Room for some hundred events, which are read at a time.
 const BUFFER_BYTES: usize = 4096;
 
-/// What happens to the content of a file, or to what is told of it.
+/// What happens to the content of a file, or to what is told of it. Some kinds of writing are told
+/// of only when the file is closed.
 const FILE: WatchFlags = WatchFlags::MODIFY
+    .union(WatchFlags::CLOSE_WRITE)
     .union(WatchFlags::ATTRIB)
     .union(WatchFlags::MOVE_SELF)
     .union(WatchFlags::DELETE_SELF);

@@ -38,12 +38,17 @@ pub(super) fn probe(dir: BorrowedFd<'_>) -> Lookup {
     Lookup::Kernel {
         cached: knows && kind.is_ok_and(is_local),
         in_memory: kind.is_ok_and(|kind| IN_MEMORY.contains(&kind)),
+        exact_names: kind.is_ok_and(|kind| !INEXACT_NAMES.contains(&kind)),
     }
 }
 
 /// File systems that have no disk to wait for: tmpfs and ramfs. What is not there they look for
 /// anew each time, so that memory alone never tells of it.
 const IN_MEMORY: [FsWord; 2] = [0x0102_1994, 0x8584_58f6];
+
+/// File systems on which one file may go by names that differ, in case for one: what happens to a
+/// name may then be told of another. FAT, exFAT, and ZFS, which can be either.
+const INEXACT_NAMES: [FsWord; 3] = [0x4d44, 0x2011_bab0, 0x2fc1_2fc1];
 
 /// Whether a file system of this type, as `statfs` numbers them, opens a file that it knows the
 /// path of without asking anybody: no network, no other process. One not named here is not trusted.
