@@ -267,7 +267,7 @@ pub(crate) fn refusal_page(refusal: Refusal) -> Response {
 
 impl Handler for Files {
     fn recall(&self, request: &Request<'_>) -> Option<Response> {
-        if let Some(response) = self.hot.answer(request) {
+        if let Some(response) = self.hot.answer(self, request) {
             return Some(response);
         }
         let response = match self.respond(request, Reach::Memory) {

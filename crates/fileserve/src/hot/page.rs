@@ -84,6 +84,14 @@ impl Page {
         }
     }
 
+    /// Whether this is of the file that is `opened`, octet for octet where it is in memory, and
+    /// caches are told the same.
+    pub(super) fn is_of(&self, opened: &Opened, cache_control: Option<&str>) -> bool {
+        let Page::File { forms, .. } = self else { return false };
+        let [itself] = &forms[..] else { return false };
+        itself.cache_control.as_deref() == cache_control && itself.is_of(opened)
+    }
+
     /// The answer to a GET or HEAD.
     pub(super) fn answer(&self, request: &Request<'_>) -> Answer {
         let Page::File { forms, makes_gzip } = self else { return Answer::Missing };
@@ -162,6 +170,17 @@ impl Form {
             not_modified,
             content,
         })
+    }
+
+    fn is_of(&self, opened: &Opened) -> bool {
+        let same_octets = || match &self.content {
+            Content::Bytes(kept) => {
+                let mut bytes = vec![0; kept.len()];
+                root::read_cached(&opened.file, &mut bytes, 0) && bytes[..] == kept[..]
+            }
+            Content::File(_) => true,
+        };
+        opened.facts == self.facts && same_octets()
     }
 
     fn bytes(&self) -> usize {

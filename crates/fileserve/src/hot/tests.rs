@@ -89,7 +89,7 @@ impl Site {
 
     fn kept_for(&self, path: &str, fields: &str) -> Option<String> {
         self.ask(path, fields, |request| {
-            self.files.hot.answer(request).map(|response| brief(&response))
+            self.files.hot.answer(&self.files, request).map(|response| brief(&response))
         })
     }
 
@@ -317,24 +317,48 @@ fn what_appears_or_goes_beside_a_file_is_seen() {
     assert_eq!(site.get("/new/a.bin"), "here");
 }
 
+/// Some changes nobody is told of.
 #[test]
-fn nothing_is_kept_for_longer_than_it_may_be() {
+fn what_is_kept_is_compared_with_the_disk_now_and_then() {
     let mut site = Site::new();
     if !site.keeps() {
         return;
     }
     site.write("a.bin", "one");
-    site.warm("/a.bin");
-    let later = |by| {
-        let head = b"GET /a.bin HTTP/1.1\r\nHost: a\r\n\r\n";
-        let head = RequestHead::parse(head, &Limits::default()).expect("a request");
+    site.write("a.txt", "text");
+    let later = |site: &Site, path: &str, by| {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let head = RequestHead::parse(head.as_bytes(), &Limits::default()).expect("a request");
         let address = ([127, 0, 0, 1], 1).into();
         let now = SystemTime::now() + by;
         let request = Request { head: &head, peer: address, local: address, worker: 0, now };
-        site.files.hot.answer(&request).is_some()
+        site.files.hot.answer(&site.files, &request).map(|response| brief(&response))
     };
-    assert!(later(Duration::ZERO));
-    assert!(!later(CHECK_AFTER));
+    for path in ["/a.bin", "/a.txt"] {
+        let kept = Some(site.warm(path));
+        assert_eq!(later(&site, path, Duration::ZERO), kept);
+        assert_eq!(later(&site, path, CHECK_AFTER), kept, "compared, and the same");
+    }
+    // As if nobody had been told.
+    let forget = |site: &Site, name: &str, content: &str| {
+        let shelf = site.files.hot.shelves.0[0].lock().expect("nobody panics");
+        let path = site.path(name);
+        let modified = fs::metadata(&path).and_then(|facts| facts.modified()).expect("a time");
+        fs::write(&path, content).expect("written");
+        let file = File::options().write(true).open(&path).expect("open");
+        file.set_modified(modified).expect("a time");
+        drop(file);
+        let mut shelf = shelf;
+        while !shelf.watch.changes().is_empty() {}
+    };
+    site.warm("/a.bin");
+    forget(&site, "a.bin", "two");
+    assert_eq!(later(&site, "/a.bin", Duration::ZERO).as_deref(), Some("one"), "nobody was told");
+    assert_eq!(later(&site, "/a.bin", 3 * CHECK_AFTER), None, "looked at anew");
+    assert_eq!(site.get("/a.bin"), "two");
+    // What is not there is looked for anew.
+    site.warm("/none.bin");
+    assert_eq!(later(&site, "/none.bin", CHECK_AFTER), None);
 }
 
 #[test]
