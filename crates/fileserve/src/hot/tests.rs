@@ -95,7 +95,7 @@ impl Site {
 
     /// Asks until the answer is kept, which takes a moment where a disk has to be asked.
     fn warm(&self, path: &str) -> String {
-        for _ in 0..300 {
+        for _ in 0..3_000 {
             self.get(path);
             if let Some(kept) = self.kept(path) {
                 return kept;
