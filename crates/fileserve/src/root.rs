@@ -49,8 +49,6 @@ enum Lookup {
     Kernel {
         /// Whether it can look a path up in memory alone.
         cached: bool,
-        /// Whether all of the file system is in memory.
-        in_memory: bool,
         /// Whether every name is another's if it differs by an octet.
         exact_names: bool,
     },
@@ -193,10 +191,10 @@ impl Root {
     }
 
     fn look_up_plain(&self, path: &RelPath, flags: OFlags) -> Looked<OwnedFd> {
-        let Lookup::Kernel { cached: true, in_memory, exact_names: true } = self.lookup else {
+        let Lookup::Kernel { cached: true, exact_names: true } = self.lookup else {
             return Looked::Unknown;
         };
-        match linux::open_plain(self.dir.as_fd(), path.as_os_str(), flags, in_memory) {
+        match linux::open_plain(self.dir.as_fd(), path.as_os_str(), flags) {
             Ok(found) => Looked::There(found),
             Err(Errno::NOENT) => Looked::Missing,
             Err(Errno::AGAIN) => Looked::Cold,

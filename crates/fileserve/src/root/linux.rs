@@ -37,14 +37,9 @@ pub(super) fn probe(dir: BorrowedFd<'_>) -> Lookup {
     let kind = fstatfs(dir).map(|found| found.f_type);
     Lookup::Kernel {
         cached: knows && kind.is_ok_and(is_local),
-        in_memory: kind.is_ok_and(|kind| IN_MEMORY.contains(&kind)),
         exact_names: kind.is_ok_and(|kind| !INEXACT_NAMES.contains(&kind)),
     }
 }
-
-/// File systems that have no disk to wait for: tmpfs and ramfs. What is not there they look for
-/// anew each time, so that memory alone never tells of it.
-const IN_MEMORY: [FsWord; 2] = [0x0102_1994, 0x8584_58f6];
 
 /// File systems on which one file may go by names that differ, in case for one: what happens to a
 /// name may then be told of another. FAT, exFAT, and ZFS, which can be either.
@@ -92,16 +87,16 @@ pub(super) fn open_cached(
     openat2(dir, path, flags, Mode::empty(), resolve)
 }
 
-/// [`open_cached`] of a path without links: `ELOOP` if there is one. On a file system that is
-/// `in_memory` everything is found at once.
+/// [`open_cached`] of a path without links: `ELOOP` if there is one.
 pub(super) fn open_plain(
     dir: BorrowedFd<'_>,
     path: &OsStr,
     flags: OFlags,
-    in_memory: bool,
 ) -> Result<OwnedFd, Errno> {
-    let mut resolve = BENEATH.union(ResolveFlags::NO_XDEV).union(ResolveFlags::NO_SYMLINKS);
-    resolve.set(ResolveFlags::CACHED, !in_memory);
+    let resolve = BENEATH
+        .union(ResolveFlags::CACHED)
+        .union(ResolveFlags::NO_XDEV)
+        .union(ResolveFlags::NO_SYMLINKS);
     openat2(dir, path, flags, Mode::empty(), resolve)
 }
 
