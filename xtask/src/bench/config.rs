@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::process::{Resource, geteuid, getrlimit};
 
-use crate::compare::config::{lighttpd_types, nginx_types};
+use crate::compare::config::{lighttpd_types, nginx_temp_paths, nginx_types};
 
 /// Where a server serves what, and what it may write to.
 pub(super) struct Site<'a> {
@@ -57,12 +57,7 @@ http {{
     gzip_static on;
     keepalive_timeout {IDLE_SECONDS}s;
     client_header_timeout {IDLE_SECONDS}s;
-    client_body_temp_path {dir}/body;
-    proxy_temp_path {dir}/proxy;
-    fastcgi_temp_path {dir}/fastcgi;
-    uwsgi_temp_path {dir}/uwsgi;
-    scgi_temp_path {dir}/scgi;
-    types {{
+{places}    types {{
 {types}    }}
     default_type application/octet-stream;
     server {{
@@ -73,6 +68,7 @@ http {{
 "#,
         files = CONNECTIONS_MAX + 4_000,
         types = nginx_types(),
+        places = nginx_temp_paths(&dir),
         addr = site.addr,
     )
 }

@@ -1,7 +1,7 @@
 //! What nginx and lighttpd are told, so that they serve a directory as we do where they can: the
 //! listing, the types and their charset, names with a dot, how long an upload may be.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -38,6 +38,15 @@ pub(crate) fn nginx_types() -> String {
     types + "        font/woff2 woff2;\n"
 }
 
+/// The lines inside of nginx's `http { ... }` that keep its own files in `dir`.
+pub(crate) fn nginx_temp_paths(dir: impl Display) -> String {
+    let mut lines = String::new();
+    for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
+        let _ = writeln!(lines, "    {kind}_temp_path {dir}/{kind};");
+    }
+    lines
+}
+
 /// The lines inside of lighttpd's `mimetype.assign = ( ... )`, without the one for all others.
 pub(crate) fn lighttpd_types() -> String {
     let mut types = String::new();
@@ -51,7 +60,7 @@ pub(crate) fn lighttpd_types() -> String {
 /// The configuration of an nginx that serves `root` at `addr` and keeps its own files in `dir`.
 pub(super) fn nginx(dir: &Path, root: &Path, addr: SocketAddr) -> String {
     let (dir, root) = (dir.display(), root.display());
-    let types = nginx_types();
+    let (types, places) = (nginx_types(), nginx_temp_paths(&dir));
     let mut texts = String::new();
     for (_, media) in TYPES {
         // text/html always has the charset, and is complained about when it is said.
@@ -68,12 +77,7 @@ error_log {dir}/error.log;
 events {{ worker_connections 512; }}
 http {{
     access_log off;
-    client_body_temp_path {dir}/body;
-    proxy_temp_path {dir}/proxy;
-    fastcgi_temp_path {dir}/fastcgi;
-    uwsgi_temp_path {dir}/uwsgi;
-    scgi_temp_path {dir}/scgi;
-    types {{
+{places}    types {{
 {types}    }}
     default_type application/octet-stream;
     charset utf-8;
