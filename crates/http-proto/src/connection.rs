@@ -4,8 +4,9 @@ use crate::chunked::{Chunked, Piece};
 use crate::scan::Scan;
 use crate::{Framing, Limits, Reject, RequestHead};
 
-/// Reads the requests of one connection: octets in, events out. Does no I/O, holds no octets, and
-/// allocates nothing; what is not consumed is to be shown again with more behind it.
+/// Reads the requests of one connection: octets in, events out. Does no I/O, holds no octets,
+/// and allocates nothing for a head of usual length; what is not consumed is to be shown again with
+/// more behind it.
 ///
 /// For each request the events are one [`Event::Head`], any number of [`Event::Content`] and one
 /// [`Event::End`]. The events do not depend on how the octets were split, but for where content

@@ -145,9 +145,10 @@ fn parse_fields<'a>(input: &'a [u8], mut at: usize, limits: &Limits) -> Result<F
         let offset = u16::try_from(at).map_err(|_| Reject::HeadTooLarge)?;
         field.name_start += offset;
         field.value_start += offset;
-        if fields.len() == limits.field_lines_max() || !fields.push(field) {
+        if fields.len() == limits.field_lines_max() {
             return Err(Reject::TooManyFields);
         }
+        fields.push(field);
         at += end + 1;
     }
     Ok(fields)

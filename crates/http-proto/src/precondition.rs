@@ -229,7 +229,7 @@ mod tests {
         for (name, value) in lines {
             let (name_start, name_len) = place(name);
             let (value_start, value_len) = place(value);
-            assert!(fields.push(FieldLine { name_start, name_len, value_start, value_len }));
+            fields.push(FieldLine { name_start, name_len, value_start, value_len });
         }
         judge(&fields)
     }
