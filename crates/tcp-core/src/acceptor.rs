@@ -1,4 +1,9 @@
-//! Accepts connections and deals them to the workers.
+//! Accepts connections and deals them to the workers. The first worker runs it between the turns of
+//! its own connections.
+//!
+//! On a thread of its own it would be woken for every connection and wake a worker for each: two
+//! switches between threads, which took a third of what a short connection costs. So it accepts a
+//! batch, deals it, and wakes each worker once.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -8,27 +13,49 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::Sender;
 use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Token};
+use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
 
 use crate::limits::{ACCEPT_BATCH, ACCEPT_PAUSE, REFUSED_MAX};
 use crate::stop::Shared;
-use crate::worker::WAKE;
 use crate::{Accepted, Limits, Now, Service};
 
 /// How long a refused connection is kept so that it can read why.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
 
-/// The acceptor, before it runs in a thread of its own.
+/// The tokens of the listeners, downwards from here: no slot has one of them, since slots are
+/// numbered in 32 bits, nor has the worker's waker.
+const LISTENER: usize = usize::MAX - 1;
+
+/// What the first worker does besides.
 pub(crate) struct Acceptor<S> {
-    pub(crate) poll: Poll,
-    pub(crate) listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     /// One for each worker, in order.
-    pub(crate) workers: Vec<Sender<(TcpStream, Accepted)>>,
-    pub(crate) service: Arc<S>,
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) shared: Arc<Shared>,
+    doors: Vec<Sender<Arrival>>,
+    service: Arc<S>,
+    limits: Arc<Limits>,
+    shared: Arc<Shared>,
+    /// Told that there is no room, and kept for a moment.
+    refused: VecDeque<(TcpStream, Instant)>,
+    /// Given up for a moment when there is no other descriptor.
+    spare: Option<File>,
+    /// Nobody can be accepted, mostly for want of descriptors: when that is tried again.
+    pause_until: Option<Instant>,
+    /// Workers that have been dealt something and do not know yet.
+    unaware: Vec<bool>,
+}
+
+/// A connection on its way to its worker.
+pub(crate) type Arrival = (TcpStream, Accepted);
+
+struct Listener {
+    socket: TcpListener,
+    /// The address that connections are made to, unless they choose among several.
+    local: Option<SocketAddr>,
+    /// Edge-triggered: set until an accept finds nobody.
+    waiting: bool,
 }
 
 /// How a run of accepts ends.
@@ -44,119 +71,122 @@ enum Batch {
 }
 
 impl<S: Service> Acceptor<S> {
-    /// Watches the listeners.
-    pub(crate) fn register(&mut self) -> io::Result<()> {
-        for (index, listener) in self.listeners.iter_mut().enumerate() {
-            self.poll.registry().register(listener, Token(index), Interest::READABLE)?;
+    /// Watches the listeners, in the readiness loop that `registry` belongs to.
+    ///
+    /// # Errors
+    /// When the kernel cannot watch them.
+    pub(crate) fn new(
+        listeners: Vec<TcpListener>,
+        registry: &Registry,
+        doors: Vec<Sender<Arrival>>,
+        service: Arc<S>,
+        limits: Arc<Limits>,
+        shared: Arc<Shared>,
+    ) -> io::Result<Acceptor<S>> {
+        let mut watched = Vec::new();
+        for (index, mut socket) in listeners.into_iter().enumerate() {
+            registry.register(&mut socket, Token(LISTENER - index), Interest::READABLE)?;
+            let local = socket.local_addr().ok().filter(|local| !local.ip().is_unspecified());
+            watched.push(Listener { socket, local, waiting: true });
         }
-        Ok(())
+        Ok(Acceptor {
+            listeners: watched,
+            unaware: vec![false; doors.len()],
+            doors,
+            service,
+            limits,
+            shared,
+            refused: VecDeque::new(),
+            spare: spare_descriptor(),
+            pause_until: None,
+        })
     }
 
-    /// Runs until the server stops. Who has been connected by then is still handed on; then
-    /// the listeners close, and new connections are refused by the kernel.
-    pub(crate) fn run(mut self) {
-        let mut events = Events::with_capacity(self.listeners.len() + 1);
-        let mut refused = VecDeque::new();
-        let mut spare = spare_descriptor();
-        let mut next_worker = 0;
-        // Edge-triggered: a listener stays on this list until an accept finds nobody.
-        let mut waiting: Vec<bool> = vec![true; self.listeners.len()];
-        let mut pausing = false;
-        loop {
-            let timeout = if pausing {
-                Some(ACCEPT_PAUSE)
-            } else if waiting.contains(&true) {
-                Some(Duration::ZERO)
-            } else if !refused.is_empty() {
-                Some(REFUSED_FOR)
-            } else {
-                None
-            };
-            if let Err(error) = self.poll.poll(&mut events, timeout)
-                && error.kind() != io::ErrorKind::Interrupted
-            {
-                log::error!("the acceptor cannot wait for connections: {error}");
-                self.shared.stop(self.limits.drain);
-                return self.end();
+    /// Notes an event of the readiness loop; `false` when it is not about a listener.
+    pub(crate) fn note(&mut self, token: Token) -> bool {
+        let index = LISTENER.wrapping_sub(token.0);
+        match self.listeners.get_mut(index) {
+            Some(listener) => listener.waiting = true,
+            None => return false,
+        }
+        true
+    }
+
+    /// How long the readiness loop may wait before [`run`](Self::run) is due; `None` for ever.
+    pub(crate) fn timeout(&self, now: Instant) -> Option<Duration> {
+        if let Some(until) = self.pause_until {
+            return Some(until.saturating_duration_since(now));
+        }
+        let waiting = self.listeners.iter().any(|listener| listener.waiting);
+        match waiting {
+            true => Some(Duration::ZERO),
+            false => (!self.refused.is_empty()).then_some(REFUSED_FOR),
+        }
+    }
+
+    /// Accepts a batch from every listener that has one. `false` when the server is stopping and
+    /// all who had connected by then have been handed on: then this is to be dropped, which closes
+    /// the listeners, so that the kernel refuses new connections, and tells the workers that
+    /// nobody will come any more.
+    pub(crate) fn run(&mut self, now: Now) -> bool {
+        // Told of once, not with every try.
+        let silent = match self.pause_until {
+            Some(until) if until > now.instant && !now.stopping => return true,
+            pause => pause.is_some(),
+        };
+        self.pause_until = None;
+        for index in 0..self.listeners.len() {
+            // In a stop somebody may have come just before whom no event has told of yet.
+            if !self.listeners[index].waiting && !now.stopping {
+                continue;
             }
-            for event in events.iter().filter(|event| event.token() != WAKE) {
-                waiting[event.token().0] = true;
-            }
-            let stopping = self.shared.drain_until().is_some();
-            if stopping {
-                // Somebody may have come just before the stop whom no event has told of yet.
-                waiting.fill(true);
-            }
-            // Said once, not with every try.
-            let silent = std::mem::take(&mut pausing);
-            for (index, listener) in self.listeners.iter().enumerate() {
-                if !waiting[index] {
-                    continue;
-                }
-                match self.accept_batch(listener, &mut next_worker, &mut refused) {
-                    Batch::Empty => waiting[index] = false,
-                    Batch::Full => {}
-                    Batch::NoDescriptor => {
-                        if !silent {
-                            log::warn!("out of file descriptors: connections wait or are refused");
-                        }
-                        self.refuse_with_spare(listener, &mut spare, &mut refused);
-                        pausing = true;
+            match self.accept_batch(index, now) {
+                Batch::Empty => self.listeners[index].waiting = false,
+                Batch::Full => self.listeners[index].waiting = true,
+                Batch::NoDescriptor => {
+                    if !silent {
+                        log::warn!("out of file descriptors: connections wait or are refused");
                     }
-                    Batch::Failed(error) => {
-                        if !silent {
-                            log::warn!("no connection can be accepted: {error}");
-                        }
-                        pausing = true;
+                    self.refuse_with_spare(index, now);
+                    self.pause_until = Some(now.instant + ACCEPT_PAUSE);
+                }
+                Batch::Failed(error) => {
+                    if !silent {
+                        log::warn!("no connection can be accepted: {error}");
                     }
+                    self.pause_until = Some(now.instant + ACCEPT_PAUSE);
                 }
             }
-            refused.retain(|(_, until)| *until > Instant::now());
-            let over = self.shared.is_over(Instant::now());
-            if stopping && (over || pausing || !waiting.contains(&true)) {
-                return self.end();
-            }
         }
+        self.wake_unaware();
+        self.refused.retain(|(_, until)| *until > now.instant);
+        let waiting = self.listeners.iter().any(|listener| listener.waiting);
+        let over = self.shared.is_over(now.instant);
+        !now.stopping || (waiting && self.pause_until.is_none() && !over)
     }
 
-    /// Tells the workers that nobody will come any more.
-    fn end(self) {
-        drop(self.workers);
-        for worker in 0..self.limits.workers {
-            self.shared.wake(worker);
-        }
-    }
-
-    fn accept_batch(
-        &self,
-        listener: &TcpListener,
-        next_worker: &mut usize,
-        refused: &mut VecDeque<(TcpStream, Instant)>,
-    ) -> Batch {
+    fn accept_batch(&mut self, index: usize, now: Now) -> Batch {
         let mut failed = None;
         let mut accepts = 0;
         for _ in 0..ACCEPT_BATCH {
-            match listener.accept() {
-                Ok((socket, peer)) => {
+            // Who finds no worker with room waits in the kernel's backlog.
+            let Some(worker) = self.next_worker() else { return Batch::Full };
+            match self.accept(index, worker) {
+                Ok((socket, accepted)) => {
                     accepts += 1;
-                    let accepted = Accepted::new(&socket, peer);
-                    if self.shared.admit(self.limits.connections) {
-                        self.deal(socket, accepted, next_worker);
+                    if self.shared.connections() < self.limits.connections {
+                        self.deal(socket, accepted);
                     } else {
-                        self.refuse(socket, &accepted, refused);
+                        self.refuse(socket, accepted, now);
                     }
                 }
-                Err(error) => {
-                    match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
-                        Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => {
-                            return Batch::NoDescriptor;
-                        }
-                        Some(rustix::io::Errno::AGAIN) => return Batch::Empty,
-                        // The connection died while it waited, or the like (accept(2)): the
-                        // next one is not worse for it.
-                        _ => failed = Some(error),
-                    }
-                }
+                Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
+                    Some(Errno::MFILE | Errno::NFILE) => return Batch::NoDescriptor,
+                    Some(Errno::AGAIN) => return Batch::Empty,
+                    // The connection died while it waited, or the like (accept(2)): the next one is
+                    // not worse for it.
+                    _ => failed = Some(error),
+                },
             }
         }
         match failed {
@@ -166,71 +196,78 @@ impl<S: Service> Acceptor<S> {
         }
     }
 
-    /// Hands a connection to the next worker in turn that has room; waits when none has.
-    fn deal(&self, socket: TcpStream, accepted: Accepted, next_worker: &mut usize) {
-        let mut item = (socket, accepted);
-        for _ in 0..self.workers.len() {
-            let worker = *next_worker % self.workers.len();
-            *next_worker = worker + 1;
-            item.1.worker = worker;
-            match self.workers[worker].try_send(item) {
-                Ok(()) => return self.shared.wake(worker),
-                Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) => item = back,
+    /// The worker with the fewest connections of those whose channel has room.
+    fn next_worker(&self) -> Option<usize> {
+        let with_room = (0..self.doors.len()).filter(|worker| !self.doors[*worker].is_full());
+        with_room.min_by_key(|worker| self.shared.connections_of(*worker))
+    }
+
+    /// Takes one connection from the kernel.
+    fn accept(&self, index: usize, worker: usize) -> io::Result<Arrival> {
+        let Listener { socket, local, .. } = &self.listeners[index];
+        let (socket, peer) = socket.accept()?;
+        let local = local.or_else(|| socket.local_addr().ok()).unwrap_or(peer);
+        Ok((socket, Accepted { peer, local, worker }))
+    }
+
+    fn deal(&mut self, socket: TcpStream, accepted: Accepted) {
+        let worker = accepted.worker;
+        self.shared.enter(worker);
+        self.unaware[worker] = true;
+        // There is room, since nobody else sends: it fails when the worker has ended.
+        if self.doors[worker].try_send((socket, accepted)).is_err() {
+            self.shared.leave(worker);
+        }
+    }
+
+    /// Wakes the workers that have been dealt something. The first one, which runs this, looks at
+    /// its own channel next.
+    fn wake_unaware(&mut self) {
+        for (worker, unaware) in self.unaware.iter_mut().enumerate() {
+            if std::mem::take(unaware) && worker > 0 {
+                self.shared.wake(worker);
             }
         }
-        let worker = item.1.worker;
-        if self.workers[worker].send(item).is_err() {
-            self.shared.leave();
-        }
-        self.shared.wake(worker);
     }
 
     /// Tells a connection that there is no room, and keeps it for a moment: closed at once, its
     /// unread request would turn the close into a reset, which can overtake the answer.
-    fn refuse(
-        &self,
-        socket: TcpStream,
-        accepted: &Accepted,
-        refused: &mut VecDeque<(TcpStream, Instant)>,
-    ) {
-        let now = Now::read(self.shared.drain_until().is_some());
-        let refusal = catch_unwind(AssertUnwindSafe(|| self.service.refusal(accepted, now)));
+    fn refuse(&mut self, socket: TcpStream, accepted: Accepted, now: Now) {
+        let accepted = Accepted { worker: 0, ..accepted };
+        let refusal = catch_unwind(AssertUnwindSafe(|| self.service.refusal(&accepted, now)));
         let refusal = refusal.unwrap_or_else(|_| {
             log::error!("the service panicked when it refused a connection");
             Vec::new()
         });
         let _ = crate::sys::send(&socket, &[io::IoSlice::new(&refusal)], false);
         let _ = socket.shutdown(Shutdown::Write);
-        if refused.len() == REFUSED_MAX {
-            refused.pop_front();
+        if self.refused.len() == REFUSED_MAX {
+            self.refused.pop_front();
         }
-        refused.push_back((socket, now.instant + REFUSED_FOR));
+        self.refused.push_back((socket, now.instant + REFUSED_FOR));
     }
 
     /// Out of descriptors: the spare one is given up for a moment, to tell the one who has
     /// waited longest rather than to leave it waiting.
-    fn refuse_with_spare(
-        &self,
-        listener: &TcpListener,
-        spare: &mut Option<File>,
-        refused: &mut VecDeque<(TcpStream, Instant)>,
-    ) {
-        refused.clear();
-        if spare.take().is_some()
-            && let Ok((socket, peer)) = listener.accept()
+    fn refuse_with_spare(&mut self, index: usize, now: Now) {
+        self.refused.clear();
+        if self.spare.take().is_some()
+            && let Ok((socket, accepted)) = self.accept(index, 0)
         {
-            let accepted = Accepted::new(&socket, peer);
-            self.refuse(socket, &accepted, refused);
-            refused.clear();
+            self.refuse(socket, accepted, now);
+            self.refused.clear();
         }
-        *spare = spare_descriptor();
+        self.spare = spare_descriptor();
     }
 }
 
-impl Accepted {
-    /// A connection that no worker owns yet.
-    fn new(socket: &TcpStream, peer: SocketAddr) -> Accepted {
-        Accepted { peer, local: socket.local_addr().unwrap_or(peer), worker: 0 }
+impl<S> Drop for Acceptor<S> {
+    /// Tells the other workers that nobody will come any more, also when this one has failed.
+    fn drop(&mut self) {
+        self.doors.clear();
+        for worker in 1..self.limits.workers {
+            self.shared.wake(worker);
+        }
     }
 }
 

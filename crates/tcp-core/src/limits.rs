@@ -78,8 +78,8 @@ pub(crate) fn later(start: Instant, by: Duration) -> Instant {
     start + by.min(Duration::from_secs(100 * 365 * 24 * 3600))
 }
 
-/// New connections that wait for a worker to take them in, for each worker. Full: the acceptor
-/// waits, and further ones wait in the kernel's backlog.
+/// New connections that wait for a worker to take them in, for each worker. Full: the next ones
+/// are dealt to others; all full: they wait in the kernel's backlog.
 pub(crate) const ARRIVALS_MAX: usize = 1024;
 /// Connections of one worker that are in the pool's channel or on a pool thread. Full: a
 /// further one waits in its slot, first come first served. Enough to keep any pool busy, and
@@ -88,11 +88,12 @@ pub(crate) const AWAY_MAX: usize = 512;
 /// Octets of its turn that each step of a connection costs on top of those it moves, so that even
 /// a turn that moves none ends.
 pub(crate) const STEP_COST: usize = 512;
-/// Connections accepted in a row before the acceptor looks at anything else.
-pub(crate) const ACCEPT_BATCH: usize = 256;
+/// Connections accepted in a row, from each listener, before those that are there have their turns:
+/// about 0.2 ms.
+pub(crate) const ACCEPT_BATCH: usize = 64;
 /// Readiness events taken from the kernel at once.
 pub(crate) const EVENTS_MAX: usize = 1024;
-/// How long the acceptor rests when nobody can be accepted, mostly for want of file descriptors:
+/// How long nothing is accepted when nobody can be, mostly for want of file descriptors:
 /// long enough not to spin, short enough that nobody notices once some are free.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The kernel's queue of connections not yet accepted; it takes the smaller of this

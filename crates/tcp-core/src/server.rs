@@ -79,7 +79,7 @@ impl Server {
         limits.turn_bytes = limits.turn_bytes.max(2 * STEP_COST);
         let service = Arc::new(service);
         let polls: Vec<Poll> =
-            (0..=limits.workers).map(|_| Poll::new()).collect::<io::Result<_>>()?;
+            (0..limits.workers).map(|_| Poll::new()).collect::<io::Result<_>>()?;
         let wakers: Vec<Waker> = polls
             .iter()
             .map(|poll| Waker::new(poll.registry(), WAKE))
@@ -114,22 +114,24 @@ pub struct Stopper {
 impl Running {
     fn spawn_all<S: Service>(
         mut self,
-        mut polls: Vec<Poll>,
+        polls: Vec<Poll>,
         listeners: Vec<TcpListener>,
         service: Arc<S>,
         limits: Arc<Limits>,
         shared: Arc<Shared>,
     ) -> io::Result<Running> {
-        let acceptor_poll = polls.pop().expect("one more than there are workers");
         let (jobs, jobs_taken) = bounded(AWAY_MAX * limits.workers);
         pool::start(limits.pool, &jobs_taken, &shared)?;
         let (closer, closing) = Closer::start()?;
         self.threads.push(closing);
-        let mut doors = Vec::new();
-        for (index, poll) in polls.into_iter().enumerate() {
-            let (door, arrivals) = bounded(ARRIVALS_MAX);
+        let (doors, arrivals): (Vec<_>, Vec<_>) =
+            polls.iter().map(|_| bounded(ARRIVALS_MAX)).unzip();
+        let first = polls[0].registry();
+        let (limit, share) = (Arc::clone(&limits), Arc::clone(&shared));
+        let acceptor = Acceptor::new(listeners, first, doors, Arc::clone(&service), limit, share)?;
+        let mut acceptor = Some(acceptor);
+        for (index, (poll, arrivals)) in polls.into_iter().zip(arrivals).enumerate() {
             let (back, returns) = bounded(AWAY_MAX);
-            doors.push(door);
             let worker = Worker {
                 index,
                 poll,
@@ -137,6 +139,7 @@ impl Running {
                 limits: Arc::clone(&limits),
                 shared: Arc::clone(&shared),
                 closer: closer.clone(),
+                acceptor: acceptor.take(),
                 arrivals,
                 returns,
                 home: Home { worker: index, returns: back },
@@ -144,10 +147,6 @@ impl Running {
             };
             self.spawn(format!("worker-{index}"), move || worker.run())?;
         }
-        let mut acceptor =
-            Acceptor { poll: acceptor_poll, listeners, workers: doors, service, limits, shared };
-        acceptor.register()?;
-        self.spawn("acceptor".to_owned(), move || acceptor.run())?;
         Ok(self)
     }
 

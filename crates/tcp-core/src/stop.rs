@@ -12,22 +12,21 @@ use crate::limits::later;
 pub(crate) struct Shared {
     /// Set once, when the stop begins: when whoever is left is reset.
     drain_until: OnceLock<Instant>,
-    /// Connections open now, on all workers and on the way to them.
-    connections: AtomicUsize,
-    /// Wakes every thread that waits in a readiness loop.
-    wakers: Vec<Waker>,
+    /// Wakes every worker, and counts the connections that it has and those on their way to it.
+    workers: Vec<(Waker, AtomicUsize)>,
 }
 
 impl Shared {
     pub(crate) fn new(wakers: Vec<Waker>) -> Shared {
-        Shared { drain_until: OnceLock::new(), connections: AtomicUsize::new(0), wakers }
+        let workers = wakers.into_iter().map(|waker| (waker, AtomicUsize::new(0)));
+        Shared { drain_until: OnceLock::new(), workers: workers.collect() }
     }
 
     /// Begins the stop; a second call changes nothing.
     pub(crate) fn stop(&self, drain: Duration) {
         let _ = self.drain_until.set(later(Instant::now(), drain));
-        for index in 0..self.wakers.len() {
-            self.wake(index);
+        for worker in 0..self.workers.len() {
+            self.wake(worker);
         }
     }
 
@@ -41,21 +40,31 @@ impl Shared {
         self.drain_until().is_some_and(|until| until <= now)
     }
 
-    /// Wakes the thread with this index: the workers in order, then the acceptor.
-    pub(crate) fn wake(&self, index: usize) {
-        if let Err(error) = self.wakers[index].wake() {
-            log::error!("a thread cannot be woken: {error}");
+    /// Wakes a worker.
+    pub(crate) fn wake(&self, worker: usize) {
+        if let Err(error) = self.workers[worker].0.wake() {
+            log::error!("worker {worker} cannot be woken: {error}");
         }
     }
 
-    /// Counts one connection more, unless there are `most` already.
-    pub(crate) fn admit(&self, most: usize) -> bool {
-        let admitted = |count| (count < most).then_some(count + 1);
-        self.connections.fetch_update(Ordering::AcqRel, Ordering::Acquire, admitted).is_ok()
+    /// How many connections a worker has.
+    pub(crate) fn connections_of(&self, worker: usize) -> usize {
+        self.workers[worker].1.load(Ordering::Acquire)
+    }
+
+    /// How many connections there are. Only the acceptor adds to them, and may rely on it that
+    /// there are no more.
+    pub(crate) fn connections(&self) -> usize {
+        (0..self.workers.len()).map(|worker| self.connections_of(worker)).sum()
+    }
+
+    /// Counts one connection more.
+    pub(crate) fn enter(&self, worker: usize) {
+        self.workers[worker].1.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Counts one connection less.
-    pub(crate) fn leave(&self) {
-        self.connections.fetch_sub(1, Ordering::AcqRel);
+    pub(crate) fn leave(&self, worker: usize) {
+        self.workers[worker].1.fetch_sub(1, Ordering::AcqRel);
     }
 }

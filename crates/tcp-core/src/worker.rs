@@ -11,6 +11,7 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+use crate::acceptor::{Acceptor, Arrival};
 use crate::closer::Closer;
 use crate::connection::{Connection, Lent, Turn};
 use crate::deadlines::Deadlines;
@@ -31,7 +32,9 @@ pub(crate) struct Worker<S: Service> {
     pub(crate) limits: Arc<Limits>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) closer: Closer,
-    pub(crate) arrivals: Receiver<(TcpStream, Accepted)>,
+    /// The first worker's.
+    pub(crate) acceptor: Option<Acceptor<S>>,
+    pub(crate) arrivals: Receiver<Arrival>,
     pub(crate) returns: Receiver<(Token, Box<Connection<S::Session>>)>,
     pub(crate) home: Home<S::Session>,
     pub(crate) jobs: Sender<Job<S::Session>>,
@@ -88,10 +91,11 @@ impl<S: Service> Worker<S> {
                 if event.token() == WAKE {
                     self.take_returns(&mut ledger);
                     self.take_arrivals(&mut ledger, now);
-                } else {
+                } else if !self.acceptor.as_mut().is_some_and(|it| it.note(event.token())) {
                     ledger.note(event);
                 }
             }
+            self.accept(&mut ledger, now);
             ledger.expire(now.instant);
             // Only those that are in line now: who has more to do waits for the next round,
             // behind what the kernel has to tell by then.
@@ -115,9 +119,21 @@ impl<S: Service> Worker<S> {
             return Some(Duration::ZERO);
         }
         let stop = self.shared.drain_until();
-        let next = ledger.deadlines.next().into_iter().chain(stop).min()?;
+        let next = ledger.deadlines.next().into_iter().chain(stop).min();
+        let now = Instant::now();
+        let accept = self.acceptor.as_ref().and_then(|acceptor| acceptor.timeout(now));
         // Rounded up, so that the deadline has passed when the wait ends.
-        Some(next.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
+        let next = next.map(|at| at.saturating_duration_since(now) + Duration::from_millis(1));
+        next.into_iter().chain(accept).min()
+    }
+
+    /// The first worker accepts a batch, and takes in its own share.
+    fn accept(&mut self, ledger: &mut Ledger<S>, now: Now) {
+        let Some(acceptor) = &mut self.acceptor else { return };
+        if !acceptor.run(now) {
+            self.acceptor = None;
+        }
+        self.take_arrivals(ledger, now);
     }
 
     fn take_arrivals(&self, ledger: &mut Ledger<S>, now: Now) {
@@ -140,14 +156,14 @@ impl<S: Service> Worker<S> {
         if let Err(error) = self.poll.registry().register(&mut socket, token, interest) {
             log::error!("the connection from {} cannot be watched: {error}", accepted.peer);
             ledger.slots.release(token);
-            self.shared.leave();
+            self.shared.leave(self.index);
             return;
         }
         let open = AssertUnwindSafe(|| self.service.open(&accepted));
         let Ok(session) = catch_unwind(open) else {
             log::error!("no session for the connection from {}: a panic", accepted.peer);
             ledger.slots.release(token);
-            self.shared.leave();
+            self.shared.leave(self.index);
             return;
         };
         let slot = ledger.slots.get(token).expect("reserved just now");
@@ -212,7 +228,7 @@ impl<S: Service> Worker<S> {
                     self.closer.let_go_all(connection.close(now));
                 }
                 ledger.slots.release(token);
-                self.shared.leave();
+                self.shared.leave(self.index);
             }
         }
     }
@@ -246,10 +262,10 @@ impl<S: Service> Worker<S> {
         while let Ok((_, mut connection)) = self.returns.try_recv() {
             connection.give_up();
             self.closer.let_go_all(connection.close(now));
-            self.shared.leave();
+            self.shared.leave(self.index);
         }
         while self.arrivals.try_recv().is_ok() {
-            self.shared.leave();
+            self.shared.leave(self.index);
         }
     }
 }

@@ -3,14 +3,14 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use support::{bind, connect, echo, limits, pattern, read, read_all, read_exactly, script};
-use support::{read_until_reset, serve, start};
+use support::{eventually, read_until_reset, serve, start};
 use tcp_core::{Accepted, Input, Limits, Now, Output, Wait};
 
 #[test]
@@ -186,17 +186,36 @@ fn every_address_that_was_bound_is_served() {
 }
 
 #[test]
-fn connections_are_dealt_to_the_workers_in_turn() {
+fn a_connection_is_dealt_to_the_worker_that_has_the_fewest() {
     let server = serve(Limits { workers: 3, ..limits() }, |accepted: &Accepted| {
         let worker = accepted.worker;
-        script(move |_: Now, _: &mut Input<'_>, output: &mut Output| {
+        let mut has_told = false;
+        script(move |now: Now, input: &mut Input<'_>, output: &mut Output| {
             assert_eq!(thread::current().name(), Some(format!("worker-{worker}").as_str()));
-            output.tail().push(b'0' + worker as u8);
-            Wait::Close
+            if !std::mem::replace(&mut has_told, true) {
+                output.tail().push(b'0' + worker as u8);
+            }
+            if input.is_end() || now.stopping { Wait::Close } else { read(now) }
         })
     });
-    let order: Vec<u8> = (0..6).map(|_| read_exactly(&mut server.connect(), 1)[0]).collect();
+    let join = |clients: &mut Vec<TcpStream>| {
+        let mut client = server.connect();
+        let worker = read_exactly(&mut client, 1)[0];
+        clients.push(client);
+        worker
+    };
+    let mut clients = Vec::new();
+    let order: Vec<u8> = (0..6).map(|_| join(&mut clients)).collect();
     assert_eq!(order, b"012012");
+    // Both of worker 1's leave. It takes note of that at its leisure.
+    clients.remove(4);
+    clients.remove(1);
+    eventually("the next two go there", || {
+        let before = clients.len();
+        let joined = [join(&mut clients), join(&mut clients)];
+        clients.truncate(before);
+        joined == *b"11"
+    });
 }
 
 #[test]
