@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
 
 use crate::closer::Closer;
 use crate::limits::{FILE_STEP, STEP_COST, WARM_BYTES, later};
@@ -35,6 +36,8 @@ pub(crate) struct Connection<S> {
     owing: Option<Owing>,
     /// Set from when the sending side is closed: when reading and discarding ends.
     linger_until: Option<Instant>,
+    /// The kernel has been asked to tell of room to send.
+    watches_room: bool,
     /// The session has panicked: what it holds may be half done, so it is asked nothing more.
     panicked: bool,
 }
@@ -74,6 +77,9 @@ pub(crate) struct Lent<'w> {
     pub(crate) limits: &'w Limits,
     pub(crate) now: Now,
     pub(crate) closer: &'w Closer,
+    /// Where the connection is watched, and under which name.
+    pub(crate) registry: &'w Registry,
+    pub(crate) token: Token,
     /// Reads go here first: an idle connection needs no buffer of its own.
     pub(crate) scratch: &'w mut [u8],
     /// An empty queue with room in it.
@@ -99,6 +105,7 @@ impl<S: Session> Connection<S> {
             nudged: true,
             owing: None,
             linger_until: None,
+            watches_room: false,
             panicked: false,
         }
     }
@@ -281,10 +288,24 @@ impl<S: Session> Connection<S> {
                         owing.octets += count as u64;
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.writable = false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready.writable = false;
+                    if self.watch_room(lent).is_err() {
+                        return Flush::Broken;
+                    }
+                }
                 Err(_) => return Flush::Broken,
             }
         }
+    }
+
+    /// Has the kernel tell of room to send from now on. It tells at once if there is some by now.
+    fn watch_room(&mut self, lent: &Lent<'_>) -> io::Result<()> {
+        if std::mem::replace(&mut self.watches_room, true) {
+            return Ok(());
+        }
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        lent.registry.reregister(&mut self.socket, lent.token, interest)
     }
 
     /// Sends the memory segments at the front in one call.

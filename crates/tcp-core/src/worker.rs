@@ -95,7 +95,6 @@ impl<S: Service> Worker<S> {
                     ledger.note(event);
                 }
             }
-            self.accept(&mut ledger, now);
             ledger.expire(now.instant);
             // Only those that are in line now: who has more to do waits for the next round,
             // behind what the kernel has to tell by then.
@@ -103,6 +102,7 @@ impl<S: Service> Worker<S> {
                 let Some(token) = ledger.run.pop_front() else { break };
                 self.turn(&mut ledger, token, now);
             }
+            self.accept(&mut ledger, now);
             if ledger.stopping {
                 now.instant = Instant::now();
                 if self.is_drained(&ledger, now) {
@@ -152,8 +152,9 @@ impl<S: Service> Worker<S> {
     /// Takes a new connection in.
     fn admit(&self, ledger: &mut Ledger<S>, mut socket: TcpStream, accepted: Accepted, now: Now) {
         let token = ledger.slots.reserve();
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut socket, token, interest) {
+        // Not of room to send, until it has been missed: there is some now, and to be told of that
+        // would cost every connection a turn in which there is nothing to do.
+        if let Err(error) = self.poll.registry().register(&mut socket, token, Interest::READABLE) {
             log::error!("the connection from {} cannot be watched: {error}", accepted.peer);
             ledger.slots.release(token);
             self.shared.leave(self.index);
@@ -168,6 +169,8 @@ impl<S: Service> Worker<S> {
         };
         let slot = ledger.slots.get(token).expect("reserved just now");
         slot.connection = Some(Box::new(Connection::new(socket, accepted, session, now)));
+        // What has come already, the kernel tells of next. In a stop nobody may wait for that.
+        slot.ready.readable = now.stopping;
         slot.queued = true;
         ledger.run.push_back(token);
     }
@@ -198,7 +201,15 @@ impl<S: Service> Worker<S> {
         let Some(slot) = slots.get(token) else { return };
         slot.queued = false;
         let Some(connection) = &mut slot.connection else { return };
-        let mut lent = Lent { limits: &self.limits, now, closer: &self.closer, scratch, output };
+        let mut lent = Lent {
+            limits: &self.limits,
+            now,
+            closer: &self.closer,
+            registry: self.poll.registry(),
+            token,
+            scratch,
+            output,
+        };
         let turn = connection.turn(&mut slot.ready, &mut lent);
         self.settle(ledger, token, turn, now);
     }
