@@ -36,8 +36,7 @@ pub(crate) struct Connection<S> {
     owing: Option<Owing>,
     /// Set from when the sending side is closed: when reading and discarding ends.
     linger_until: Option<Instant>,
-    /// The kernel has been asked to tell of room to send.
-    watches_room: bool,
+    watched: Watched,
     /// The session has panicked: what it holds may be half done, so it is asked nothing more.
     panicked: bool,
 }
@@ -47,6 +46,14 @@ struct Owing {
     start: Instant,
     last: Instant,
     octets: u64,
+}
+
+/// What the kernel has been asked to tell of.
+#[derive(Clone, Copy)]
+enum Watched {
+    No,
+    Input,
+    InputAndRoom,
 }
 
 /// How a turn ends.
@@ -105,7 +112,7 @@ impl<S: Session> Connection<S> {
             nudged: true,
             owing: None,
             linger_until: None,
-            watches_room: false,
+            watched: Watched::No,
             panicked: false,
         }
     }
@@ -123,7 +130,41 @@ impl<S: Session> Connection<S> {
             // Also when it was not borrowed in this turn: nobody idle keeps a buffer.
             *lent.output = std::mem::take(&mut self.output);
         }
+        if turn == Turn::Parked
+            && let Err(error) = self.watch(!ready.writable, lent)
+        {
+            log::error!("the connection from {} cannot be watched: {error}", self.accepted.peer);
+            self.wait = Wait::Abort;
+            return Turn::Closed;
+        }
         turn
+    }
+
+    /// Has the kernel tell of what is waited for. It tells at once of what is there by now.
+    ///
+    /// A connection that is over in its first turn is never watched, and one whose peer always
+    /// takes what it is sent not for room: there is some, and to be told so would cost every new
+    /// connection a turn in which there is nothing to do.
+    fn watch(&mut self, room: bool, lent: &Lent<'_>) -> io::Result<()> {
+        let (registry, token) = (lent.registry, lent.token);
+        match (self.watched, room) {
+            (Watched::No, false) => {
+                registry.register(&mut self.socket, token, Interest::READABLE)?;
+                self.watched = Watched::Input;
+            }
+            (Watched::No, true) => {
+                let both = Interest::READABLE | Interest::WRITABLE;
+                registry.register(&mut self.socket, token, both)?;
+                self.watched = Watched::InputAndRoom;
+            }
+            (Watched::Input, true) => {
+                let both = Interest::READABLE | Interest::WRITABLE;
+                registry.reregister(&mut self.socket, token, both)?;
+                self.watched = Watched::InputAndRoom;
+            }
+            (Watched::Input, false) | (Watched::InputAndRoom, _) => {}
+        }
+        Ok(())
     }
 
     /// The life of a connection on one screen.
@@ -288,24 +329,10 @@ impl<S: Session> Connection<S> {
                         owing.octets += count as u64;
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready.writable = false;
-                    if self.watch_room(lent).is_err() {
-                        return Flush::Broken;
-                    }
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.writable = false,
                 Err(_) => return Flush::Broken,
             }
         }
-    }
-
-    /// Has the kernel tell of room to send from now on. It tells at once if there is some by now.
-    fn watch_room(&mut self, lent: &Lent<'_>) -> io::Result<()> {
-        if std::mem::replace(&mut self.watches_room, true) {
-            return Ok(());
-        }
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        lent.registry.reregister(&mut self.socket, lent.token, interest)
     }
 
     /// Sends the memory segments at the front in one call.

@@ -42,7 +42,7 @@ impl<C> Slots<C> {
         Slots { slots: Vec::new(), free: Vec::new(), reserved: 0 }
     }
 
-    /// Reserves a slot, for a connection of which nothing is known but that it can be written to.
+    /// Reserves a slot.
     pub(crate) fn reserve(&mut self) -> Token {
         let index = match self.free.pop() {
             Some(index) => index as usize,
@@ -62,7 +62,8 @@ impl<C> Slots<C> {
         slot.taken = true;
         self.reserved = self.reserved.wrapping_add(1);
         slot.generation = self.reserved;
-        slot.ready = Ready { readable: false, writable: true, read_closed: false };
+        // The first try often finds bytes that came with the connection itself.
+        slot.ready = Ready { readable: true, writable: true, read_closed: false };
         token(index, slot.generation)
     }
 

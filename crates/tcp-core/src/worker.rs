@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use mio::event::Event;
 use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 
 use crate::acceptor::{Acceptor, Arrival};
 use crate::closer::Closer;
@@ -95,6 +95,7 @@ impl<S: Service> Worker<S> {
                     ledger.note(event);
                 }
             }
+            self.accept(&mut ledger, now);
             ledger.expire(now.instant);
             // Only those that are in line now: who has more to do waits for the next round,
             // behind what the kernel has to tell by then.
@@ -102,7 +103,6 @@ impl<S: Service> Worker<S> {
                 let Some(token) = ledger.run.pop_front() else { break };
                 self.turn(&mut ledger, token, now);
             }
-            self.accept(&mut ledger, now);
             if ledger.stopping {
                 now.instant = Instant::now();
                 if self.is_drained(&ledger, now) {
@@ -149,28 +149,18 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    /// Takes a new connection in.
-    fn admit(&self, ledger: &mut Ledger<S>, mut socket: TcpStream, accepted: Accepted, now: Now) {
-        let token = ledger.slots.reserve();
-        // Not of room to send, until it has been missed: there is some now, and to be told of that
-        // would cost every connection a turn in which there is nothing to do.
-        if let Err(error) = self.poll.registry().register(&mut socket, token, Interest::READABLE) {
-            log::error!("the connection from {} cannot be watched: {error}", accepted.peer);
-            ledger.slots.release(token);
-            self.shared.leave(self.index);
-            return;
-        }
+    /// Takes a new connection in. It is watched when it first waits for something: one that asks,
+    /// is answered and closed in its first turn never is.
+    fn admit(&self, ledger: &mut Ledger<S>, socket: TcpStream, accepted: Accepted, now: Now) {
         let open = AssertUnwindSafe(|| self.service.open(&accepted));
         let Ok(session) = catch_unwind(open) else {
             log::error!("no session for the connection from {}: a panic", accepted.peer);
-            ledger.slots.release(token);
             self.shared.leave(self.index);
             return;
         };
+        let token = ledger.slots.reserve();
         let slot = ledger.slots.get(token).expect("reserved just now");
         slot.connection = Some(Box::new(Connection::new(socket, accepted, session, now)));
-        // What has come already, the kernel tells of next. In a stop nobody may wait for that.
-        slot.ready.readable = now.stopping;
         slot.queued = true;
         ledger.run.push_back(token);
     }
