@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use memchr::memmem;
-use tcp_core::{Accepted, Input, Limits, Now, Output, Server, Session, Wait};
+use tcp_core::{Accepted, Input, Limits, Now, Output, Server, Service, Session, Wait};
 
 /// As long as what a file server says of a file.
 const HEAD: &str = "HTTP/1.1 200 OK\r\n\
@@ -24,9 +24,22 @@ const CONNECTIONS: usize = 16_384;
 /// Longer than a benchmark keeps an idle connection.
 const IDLE_MAX: Duration = Duration::from_secs(600);
 
+#[derive(Clone, Copy)]
 struct Floor {
     answer: &'static [u8],
     last_answer: &'static [u8],
+}
+
+impl Service for Floor {
+    type Session = Floor;
+
+    fn open(&self, _: &Accepted) -> Floor {
+        *self
+    }
+
+    fn is_spoken_to_first(&self) -> bool {
+        true
+    }
 }
 
 impl Session for Floor {
@@ -53,6 +66,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let last = [HEAD.as_bytes(), b"Connection: close\r\n\r\n", &CONTENT].concat();
     let last_answer: &'static [u8] = last.leak();
     let server = Server::bind(address.parse()?, limits)?;
-    server.start(move |_: &Accepted| Floor { answer, last_answer })?.join();
+    server.start(Floor { answer, last_answer })?.join();
     Ok(())
 }

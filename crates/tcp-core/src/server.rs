@@ -15,6 +15,7 @@ use crate::closer::Closer;
 use crate::limits::{ARRIVALS_MAX, AWAY_MAX, BACKLOG, STEP_COST};
 use crate::pool::{self, Home};
 use crate::stop::Shared;
+use crate::sys;
 use crate::worker::{WAKE, Worker};
 use crate::{Limits, Service};
 
@@ -77,6 +78,14 @@ impl Server {
         limits.input_bytes = limits.input_bytes.max(1);
         // One step's cost for the step, one for what it moves.
         limits.turn_bytes = limits.turn_bytes.max(2 * STEP_COST);
+        if service.is_spoken_to_first() {
+            for listener in &self.listeners {
+                // It only saves work.
+                if let Err(error) = sys::defer_accept(listener) {
+                    log::debug!("connections are accepted before their first bytes come: {error}");
+                }
+            }
+        }
         let service = Arc::new(service);
         let polls: Vec<Poll> =
             (0..limits.workers).map(|_| Poll::new()).collect::<io::Result<_>>()?;

@@ -100,6 +100,16 @@ pub trait Service: Send + Sync + 'static {
     /// A session for a connection just accepted. Called on the worker's thread; must not block.
     fn open(&self, accepted: &Accepted) -> Self::Session;
 
+    /// Whether a client sends something before it is sent anything. A connection is then accepted
+    /// only when its first bytes have come, or when none have for a second or two: until then the
+    /// kernel keeps it, and it costs nothing here. A connection that asks for one short thing is a
+    /// third less work so.
+    ///
+    /// Default: no, lest a client wait for who waits for it.
+    fn is_spoken_to_first(&self) -> bool {
+        false
+    }
+
     /// What a connection is told that cannot be served because there are too many. Sent as far as
     /// the kernel takes it at once. Called on the acceptor's thread; must not block. No worker
     /// owns the connection: `accepted.worker` is 0.

@@ -6,6 +6,7 @@ use std::iter;
 use std::ops::Range;
 use std::os::fd::AsFd;
 
+use nix::{libc, setsockopt_impl, sockopt_impl};
 use rustix::io::ReadWriteFlags;
 use rustix::net::{SendAncillaryBuffer, SendFlags};
 
@@ -18,6 +19,16 @@ pub(crate) enum Residence {
     Memory,
     /// It is not, or the file system cannot tell.
     Disk,
+}
+
+sockopt_impl!(DeferAccept, SetOnly, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, i32);
+
+/// Has the kernel keep each new connection to itself until its first bytes have come, or for a
+/// second or two if none do (`TCP_DEFER_ACCEPT`, tcp(7)).
+pub(crate) fn defer_accept(listener: &impl AsFd) -> io::Result<()> {
+    // The least that there is: after a second the kernel asks whether the peer is there.
+    const SECONDS: i32 = 1;
+    Ok(nix::sys::socket::setsockopt(listener, DeferAccept, &SECONDS)?)
 }
 
 /// Hands memory to the kernel; `more` says that further bytes follow at once, so that a

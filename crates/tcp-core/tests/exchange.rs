@@ -3,15 +3,18 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use support::{bind, connect, echo, limits, pattern, read, read_all, read_exactly, script};
+use crossbeam_channel::{Sender, unbounded};
+use support::{
+    LONG, Script, bind, connect, echo, limits, pattern, read, read_all, read_exactly, script,
+};
 use support::{eventually, read_until_reset, serve, start};
-use tcp_core::{Accepted, Input, Limits, Now, Output, Wait};
+use tcp_core::{Accepted, Input, Limits, Now, Output, Service, Wait};
 
 #[test]
 fn what_is_sent_comes_back_also_after_the_client_has_closed_its_side() {
@@ -277,4 +280,34 @@ fn many_connections_at_once_get_each_their_own() {
             });
         }
     });
+}
+
+/// Waits for its clients to begin; tells of each that it is accepted.
+struct Patient(Sender<SocketAddr>);
+
+impl Service for Patient {
+    type Session = Script;
+
+    fn open(&self, accepted: &Accepted) -> Script {
+        self.0.send(accepted.peer).unwrap();
+        script(echo)
+    }
+
+    fn is_spoken_to_first(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn who_is_to_begin_is_accepted_with_the_first_bytes_or_later_without() {
+    let (sender, opened) = unbounded();
+    let server = serve(limits(), Patient(sender));
+    let silent = server.connect();
+    // In this time the kernel asks nobody anything.
+    assert!(opened.recv_timeout(Duration::from_millis(200)).is_err());
+    let mut client = server.connect();
+    client.write_all(b"hello").unwrap();
+    assert_eq!(read_exactly(&mut client, 5), b"hello");
+    let order: Vec<SocketAddr> = (0..2).map(|_| opened.recv_timeout(LONG).unwrap()).collect();
+    assert_eq!(order, [&client, &silent].map(|stream| stream.local_addr().unwrap()));
 }

@@ -72,6 +72,10 @@ impl<H: Handler> Service for Http<H> {
         HttpSession::new(Arc::clone(&self.shared), *accepted)
     }
 
+    fn is_spoken_to_first(&self) -> bool {
+        true
+    }
+
     /// 503 with Retry-After (RFC 9110 §15.6.4): the client may be luckier in a second. It is an
     /// answer like any other, and recorded like one.
     fn refusal(&self, accepted: &Accepted, now: Now) -> Vec<u8> {
