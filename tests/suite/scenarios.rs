@@ -6,6 +6,7 @@
 mod clients;
 mod download;
 mod effects;
+mod freshness;
 mod large;
 mod lifecycle;
 mod patience;

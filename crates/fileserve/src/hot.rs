@@ -153,7 +153,7 @@ impl Hot {
     pub(crate) fn answer(&self, files: &Files, request: &Request<'_>) -> Option<Response> {
         let path = asked(request)?.as_bytes();
         let mut shelf = self.shelves.0.get(request.worker)?.try_lock().ok()?;
-        shelf.catch_up();
+        shelf.catch_up_for(request.arrived);
         let entry = shelf.find(path)?;
         // Also when the clock has been set back.
         if !request.now.duration_since(entry.checked).is_ok_and(|age| age < CHECK_AFTER) {

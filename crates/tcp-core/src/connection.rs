@@ -13,7 +13,7 @@ use crate::limits::{FILE_STEP, STEP_COST, WARM_BYTES, later};
 use crate::output::Segment;
 use crate::slots::Ready;
 use crate::sys::{self, Residence};
-use crate::{Accepted, Input, Limits, Now, Output, Session, Wait};
+use crate::{Accepted, Input, Limits, Now, Output, Session, Tick, Wait};
 
 /// A connection: its socket, its session, and what is on the way between them.
 ///
@@ -87,6 +87,7 @@ pub(crate) struct Lent<'w> {
     /// Where the connection is watched, and under which name.
     pub(crate) registry: &'w Registry,
     pub(crate) token: Token,
+    pub(crate) tick: &'w mut Tick,
     /// Reads go here first: an idle connection needs no buffer of its own.
     pub(crate) scratch: &'w mut [u8],
     /// An empty queue with room in it.
@@ -206,22 +207,22 @@ impl<S: Session> Connection<S> {
                 }
                 Wait::Abort => return Turn::Closed,
                 Wait::Pool => return Turn::Pool,
-                Wait::Drain => self.advance(0, lent),
+                Wait::Drain => self.advance(0, None, lent),
                 Wait::Linger => match self.discard(ready, &mut budget, lent) {
                     Some(turn) => return turn,
                     None => continue,
                 },
                 Wait::Read { .. } if self.ended => return Turn::Closed,
                 Wait::Read { .. } => match self.receive(ready, lent) {
-                    Ok(received) => {
+                    Ok((received, told)) => {
                         budget = budget.saturating_sub(received);
-                        self.advance(received, lent);
+                        self.advance(received, told, lent);
                     }
                     Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
                         self.wait = Wait::Abort;
                         return Turn::Closed;
                     }
-                    Err(_) if self.nudged => self.advance(0, lent),
+                    Err(_) if self.nudged => self.advance(0, None, lent),
                     Err(_) if self.is_due(lent) => {
                         self.wait = self.session.expire(lent.now, &mut self.output);
                     }
@@ -231,8 +232,13 @@ impl<S: Session> Connection<S> {
         }
     }
 
-    /// Reads once into the scratch; `Ok(0)` only at the end of the peer's bytes.
-    fn receive(&mut self, ready: &mut Ready, lent: &mut Lent<'_>) -> io::Result<usize> {
+    /// Reads once into the scratch; no bytes only at the end of the peer's. Says by when the first
+    /// of them had come, if the kernel has told.
+    fn receive(
+        &mut self,
+        ready: &mut Ready,
+        lent: &mut Lent<'_>,
+    ) -> io::Result<(usize, Option<Tick>)> {
         if !ready.readable {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -249,21 +255,26 @@ impl<S: Session> Connection<S> {
             Ok(0) => self.ended = true,
             _ => ready.readable = false,
         }
-        result
+        let told = ready.told.take();
+        result.map(|count| (count, told))
     }
 
-    /// Shows the session its input: what was unread, and `received` new octets of the scratch.
-    fn advance(&mut self, received: usize, lent: &mut Lent<'_>) {
+    /// Shows the session its input: what was unread, and `received` new octets of the scratch, of
+    /// which the first had come by `told`.
+    fn advance(&mut self, received: usize, told: Option<Tick>, lent: &mut Lent<'_>) {
         self.nudged = false;
         let scratch = &lent.scratch[..received];
+        let all = lent.tick.advance();
         if self.unread.is_empty() {
-            let mut input = Input::new(scratch, self.ended);
+            let first = told.unwrap_or(all);
+            let mut input = Input::new(scratch, self.ended).arrived_by(first, all);
             self.wait = self.session.advance(lent.now, &mut input, &mut self.output);
             // Allocates nothing when all has been consumed.
             self.unread.extend_from_slice(input.bytes());
         } else {
             self.unread.extend_from_slice(scratch);
-            let mut input = Input::new(&self.unread, self.ended);
+            // Its first byte came earlier; when, nobody has noted.
+            let mut input = Input::new(&self.unread, self.ended).arrived_by(all, all);
             self.wait = self.session.advance(lent.now, &mut input, &mut self.output);
             let consumed = input.consumed();
             if consumed == self.unread.len() {
@@ -380,8 +391,8 @@ impl<S: Session> Connection<S> {
             return Some(Turn::Closed);
         }
         match self.receive(ready, lent) {
-            Ok(0) => Some(Turn::Closed),
-            Ok(count) => {
+            Ok((0, _)) => Some(Turn::Closed),
+            Ok((count, _)) => {
                 *budget = budget.saturating_sub(count);
                 None
             }

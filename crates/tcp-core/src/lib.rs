@@ -78,7 +78,7 @@ mod stop;
 mod sys;
 mod worker;
 
-pub use input::Input;
+pub use input::{Input, Tick};
 pub use limits::{Limits, Pace};
 pub use output::Output;
 pub use server::{Running, Server, Stopper};

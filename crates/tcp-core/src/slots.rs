@@ -4,11 +4,16 @@ use std::time::Instant;
 
 use mio::Token;
 
+use crate::Tick;
+
 /// What the kernel has said of a socket since it was last tried.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ready {
     /// A read may give something.
     pub(crate) readable: bool,
+    /// By when there was something to read, if the kernel has said so and nothing has been read
+    /// since: the next byte had come by then.
+    pub(crate) told: Option<Tick>,
     /// A write may take something.
     pub(crate) writable: bool,
     /// The peer has closed its sending side, or the connection is broken: reads end.
@@ -63,7 +68,7 @@ impl<C> Slots<C> {
         self.reserved = self.reserved.wrapping_add(1);
         slot.generation = self.reserved;
         // The first try often finds bytes that came with the connection itself.
-        slot.ready = Ready { readable: true, writable: true, read_closed: false };
+        slot.ready = Ready { readable: true, writable: true, ..Ready::default() };
         token(index, slot.generation)
     }
 

@@ -19,7 +19,7 @@ use crate::limits::{AWAY_MAX, EVENTS_MAX};
 use crate::pool::{Home, Job};
 use crate::slots::Slots;
 use crate::stop::Shared;
-use crate::{Accepted, Limits, Now, Output, Service};
+use crate::{Accepted, Limits, Now, Output, Service, Tick};
 
 /// The token of the worker's waker: no slot has it, since slots are numbered in 32 bits.
 pub(crate) const WAKE: Token = Token(usize::MAX);
@@ -53,6 +53,8 @@ struct Ledger<S: Service> {
     /// The acceptor is gone: no arrival will follow.
     no_arrivals: bool,
     stopping: bool,
+    /// Counts what is learnt of the connections: each wake-up, each read.
+    tick: Tick,
     scratch: Vec<u8>,
     output: Output,
 }
@@ -68,6 +70,7 @@ impl<S: Service> Worker<S> {
             away: 0,
             no_arrivals: false,
             stopping: false,
+            tick: Tick::default(),
             scratch: vec![0; self.limits.input_bytes],
             output: Output::default(),
         };
@@ -83,6 +86,7 @@ impl<S: Service> Worker<S> {
                 self.abandon(ledger, Now::read(true));
                 return;
             }
+            ledger.tick.advance();
             let mut now = Now::read(self.shared.drain_until().is_some());
             if now.stopping && !ledger.stopping {
                 ledger.begin_stop();
@@ -187,7 +191,7 @@ impl<S: Service> Worker<S> {
 
     /// Gives one connection its turn and sees to what comes of it.
     fn turn(&self, ledger: &mut Ledger<S>, token: Token, now: Now) {
-        let Ledger { slots, scratch, output, .. } = ledger;
+        let Ledger { slots, tick, scratch, output, .. } = ledger;
         let Some(slot) = slots.get(token) else { return };
         slot.queued = false;
         let Some(connection) = &mut slot.connection else { return };
@@ -197,6 +201,7 @@ impl<S: Service> Worker<S> {
             closer: &self.closer,
             registry: self.poll.registry(),
             token,
+            tick,
             scratch,
             output,
         };
@@ -277,6 +282,10 @@ impl<S: Service> Ledger<S> {
         let Some(slot) = self.slots.get(event.token()) else { return };
         let ended = event.is_read_closed() || event.is_error();
         slot.ready.readable |= event.is_readable() || ended;
+        // Urgent data is no byte of the stream.
+        if event.is_readable() && !event.is_priority() && slot.connection.is_some() {
+            slot.ready.told = Some(self.tick);
+        }
         slot.ready.writable |= event.is_writable() || event.is_error();
         slot.ready.read_closed |= ended;
         if !slot.queued && slot.connection.is_some() {

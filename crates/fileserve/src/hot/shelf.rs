@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::time::SystemTime;
 
+use http_proto::server::Tick;
+
 use super::page::Page;
 use super::watch::{Change, Watch, WatchId};
 
@@ -40,6 +42,8 @@ pub(super) struct Shelf {
     directories: usize,
     bytes: usize,
     files: usize,
+    /// What had changed by then has been taken out.
+    caught_up: Option<Tick>,
     /// Where the search for one that gives way goes on.
     hand: Place,
     /// What was asked for and not kept at once.
@@ -154,6 +158,7 @@ impl Shelf {
             directories: 0,
             bytes: 0,
             files: 0,
+            caught_up: None,
             hand: 0,
             asked_for: Marks::default(),
             failed: Marks::default(),
@@ -166,6 +171,16 @@ impl Shelf {
         let entry = self.entries[*self.places.get(path)?].as_mut()?;
         entry.used = true;
         Some(entry)
+    }
+
+    /// Takes out what had changed before a request was sent, of which the first octet had come by
+    /// `arrived`. Most that are met in one wake-up of the worker had come by its beginning, and the
+    /// kernel is asked for the first of them alone.
+    pub(super) fn catch_up_for(&mut self, arrived: Option<Tick>) {
+        if arrived.is_none() || self.caught_up < arrived {
+            self.catch_up();
+            self.caught_up = arrived;
+        }
     }
 
     /// Takes out what has changed since this was last called.

@@ -67,7 +67,7 @@ impl Site {
         let head = RequestHead::parse(head.as_bytes(), &Limits::default()).expect("a request");
         let address = ([127, 0, 0, 1], 1).into();
         let now = SystemTime::now();
-        ask(&Request { head: &head, peer: address, local: address, worker: 0, now })
+        ask(&Request { head: &head, peer: address, local: address, worker: 0, now, arrived: None })
     }
 
     /// The answer, as every client gets it.
@@ -331,7 +331,8 @@ fn what_is_kept_is_compared_with_the_disk_now_and_then() {
         let head = RequestHead::parse(head.as_bytes(), &Limits::default()).expect("a request");
         let address = ([127, 0, 0, 1], 1).into();
         let now = SystemTime::now() + by;
-        let request = Request { head: &head, peer: address, local: address, worker: 0, now };
+        let request =
+            Request { head: &head, peer: address, local: address, worker: 0, now, arrived: None };
         site.files.hot.answer(&site.files, &request).map(|response| brief(&response))
     };
     for path in ["/a.bin", "/a.txt"] {

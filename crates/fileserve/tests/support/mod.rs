@@ -215,7 +215,7 @@ fn with_request<T>(head: &[u8], now: SystemTime, ask: impl FnOnce(&Request<'_>) 
     let head = RequestHead::parse(head, &Limits::default())
         .unwrap_or_else(|reject| panic!("{}: {}", reject.reason(), head.escape_ascii()));
     let address = ([127, 0, 0, 1], 1).into();
-    ask(&Request { head: &head, peer: address, local: address, worker: 0, now })
+    ask(&Request { head: &head, peer: address, local: address, worker: 0, now, arrived: None })
 }
 
 pub(crate) fn receive(mut receiver: Box<dyn Receiver>, content: &[u8]) -> Response {

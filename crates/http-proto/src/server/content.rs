@@ -71,7 +71,7 @@ impl<H: Handler> HttpSession<H> {
             return Some(self.refuse_asked(reject, asked, turn.now, turn.output));
         }
         let head = asked.parse(&self.shared.config.limits)?;
-        let request = request(&head, &self.accepted, asked.begun.wall);
+        let request = request(&head, &self.accepted, asked.begun.wall, None);
         match self.shared.handler.recall(&request) {
             Some(response) => self.respond(response, &head, asked.begun, Then::Next, turn),
             None => {

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
+use tcp_core::Tick;
+
 use super::{Exchange, Response};
 use crate::RequestHead;
 
@@ -18,6 +20,9 @@ pub struct Request<'a> {
     pub worker: usize,
     /// Wall-clock time of this wake-up.
     pub now: SystemTime,
+    /// A tick of that worker by which the request's first octet had come: see [`Tick`]. Known where
+    /// an answer is [recalled](Handler::recall).
+    pub arrived: Option<Tick>,
 }
 
 /// Answers requests. One handler serves all connections, from all threads.

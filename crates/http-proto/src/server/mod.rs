@@ -42,6 +42,8 @@ mod service;
 mod session;
 mod stream;
 
+pub use tcp_core::Tick;
+
 pub use exchange::Exchange;
 pub use handler::{Answer, Handler, Receiver, Request};
 pub use response::{Body, Produced, Response, Source};

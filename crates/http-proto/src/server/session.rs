@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use tcp_core::{Accepted, Input, Now, Output, Session, Wait};
+use tcp_core::{Accepted, Input, Now, Output, Session, Tick, Wait};
 
 use super::content::{Receiving, Transfer, UNWANTED_BYTES_MAX, takes_content};
 use super::service::Shared;
@@ -115,7 +115,7 @@ impl<H: Handler> Session for HttpSession<H> {
                 let handler = &self.shared.handler;
                 let accepted = &self.accepted;
                 *answer = asked.parse(&self.shared.config.limits).map(|head| {
-                    let request = request(&head, accepted, asked.begun.wall);
+                    let request = request(&head, accepted, asked.begun.wall, None);
                     match handler.answer(&request) {
                         // There is no content, or it has been thrown away: what comes now is
                         // another request.
@@ -173,11 +173,14 @@ impl<H: Handler> HttpSession<H> {
                 return Some(self.refuse(reject, first_line(bytes), turn.now, turn.output));
             }
         };
+        // An empty line before the request is no part of it (RFC 9112 §2.2).
+        let begin = bytes.iter().take_while(|octet| matches!(octet, b'\r' | b'\n')).count();
+        let arrived = turn.input.arrived(begin);
         turn.input.consume(consumed);
         // RFC 9112 §2.2: an empty line is ignored; nobody has begun a request with it.
         let nothing = matches!(bytes, b"" | b"\r" | b"\r\n");
         match event {
-            Event::Head(head) => self.begin(&head, turn),
+            Event::Head(head) => self.begin(&head, arrived, turn),
             Event::NeedMore if nothing && (turn.input.is_end() || turn.now.stopping) => {
                 self.state = State::Over;
                 Some(Wait::Close)
@@ -203,7 +206,12 @@ impl<H: Handler> HttpSession<H> {
     }
 
     /// A head is complete: answers it, or begins what must come before the answer.
-    fn begin(&mut self, head: &RequestHead<'_>, turn: &mut Turn<'_, '_>) -> Option<Wait> {
+    fn begin(
+        &mut self,
+        head: &RequestHead<'_>,
+        arrived: Option<Tick>,
+        turn: &mut Turn<'_, '_>,
+    ) -> Option<Wait> {
         let bare = head.framing == Framing::Empty;
         if bare {
             self.take_end();
@@ -216,7 +224,7 @@ impl<H: Handler> HttpSession<H> {
         if !bare && !takes_content(head.method) {
             return self.begin_discard(head, turn);
         }
-        let request = request(head, &self.accepted, turn.now.wall);
+        let request = request(head, &self.accepted, turn.now.wall, arrived);
         match self.shared.handler.recall(&request) {
             Some(response) => self.answer_early(response, head, turn.now, turn),
             None => {
@@ -316,8 +324,10 @@ pub(super) fn request<'a>(
     head: &'a RequestHead<'a>,
     accepted: &Accepted,
     now: SystemTime,
+    arrived: Option<Tick>,
 ) -> Request<'a> {
-    Request { head, peer: accepted.peer, local: accepted.local, worker: accepted.worker, now }
+    let Accepted { peer, local, worker } = *accepted;
+    Request { head, peer, local, worker, now, arrived }
 }
 
 /// As much of a refused request's first line as came.
