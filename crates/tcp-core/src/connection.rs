@@ -9,8 +9,9 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
 use crate::closer::Closer;
-use crate::limits::{FILE_STEP, STEP_COST, WARM_BYTES, later};
+use crate::limits::{FILE_STEP, STEP_COST, WARM_BYTES, WIDE_TURN_BYTES, later};
 use crate::output::Segment;
+use crate::room::{Permit, Room};
 use crate::slots::Ready;
 use crate::sys::{self, Residence};
 use crate::{Accepted, Input, Limits, Now, Output, Session, Tick, Wait};
@@ -37,6 +38,7 @@ pub(crate) struct Connection<S> {
     /// Set from when the sending side is closed: when reading and discarding ends.
     linger_until: Option<Instant>,
     watched: Watched,
+    room: Room,
     /// The session has panicked: what it holds may be half done, so it is asked nothing more.
     panicked: bool,
 }
@@ -88,6 +90,7 @@ pub(crate) struct Lent<'w> {
     pub(crate) registry: &'w Registry,
     pub(crate) token: Token,
     pub(crate) tick: &'w mut Tick,
+    pub(crate) permits: &'w Permit,
     /// Reads go here first: an idle connection needs no buffer of its own.
     pub(crate) scratch: &'w mut [u8],
     /// An empty queue with room in it.
@@ -114,6 +117,7 @@ impl<S: Session> Connection<S> {
             owing: None,
             linger_until: None,
             watched: Watched::No,
+            room: Room::default(),
             panicked: false,
         }
     }
@@ -170,7 +174,10 @@ impl<S: Session> Connection<S> {
 
     /// The life of a connection on one screen.
     fn run(&mut self, ready: &mut Ready, lent: &mut Lent<'_>) -> Turn {
-        let mut budget = lent.limits.turn_bytes;
+        let mut budget = match self.room.is_wide() {
+            true => lent.limits.turn_bytes.max(WIDE_TURN_BYTES),
+            false => lent.limits.turn_bytes,
+        };
         loop {
             if self.wait == Wait::Abort {
                 return Turn::Closed;
@@ -290,7 +297,12 @@ impl<S: Session> Connection<S> {
         let now = lent.now.instant;
         loop {
             let segments = self.output.segments();
-            let Some(front) = segments.front_mut() else { return Flush::Done };
+            let Some(front) = segments.front_mut() else {
+                return match self.room.end(&self.socket, lent.limits.unsent_bytes) {
+                    Ok(()) => Flush::Done,
+                    Err(_) => Flush::Broken,
+                };
+            };
             if *budget == 0 {
                 return Flush::Spent;
             }
@@ -322,7 +334,11 @@ impl<S: Session> Connection<S> {
                         Ok(count) => *next += *count as u64,
                         Err(_) => {}
                     }
-                    sent
+                    let (permits, narrow) = (lent.permits, lent.limits.unsent_bytes);
+                    sent.and_then(|count| {
+                        self.room.note(&self.socket, count as u64, now, permits, narrow)?;
+                        Ok(count)
+                    })
                 }
                 _ => {
                     let sent = self.send_memory();

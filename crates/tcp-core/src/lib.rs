@@ -71,6 +71,7 @@ mod input;
 mod limits;
 mod output;
 mod pool;
+mod room;
 mod server;
 mod session;
 mod slots;

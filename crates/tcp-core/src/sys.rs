@@ -31,6 +31,13 @@ pub(crate) fn defer_accept(listener: &impl AsFd) -> io::Result<()> {
     Ok(nix::sys::socket::setsockopt(listener, DeferAccept, &SECONDS)?)
 }
 
+/// Bounds the octets that the kernel holds unsent for a socket (`TCP_NOTSENT_LOWAT`, Linux 3.12);
+/// `None` for what the system allows.
+pub(crate) fn set_unsent_limit(socket: &impl AsFd, bytes: Option<u32>) -> io::Result<()> {
+    // No octet at all is how the kernel spells that there is no limit of the socket's own.
+    socket2::SockRef::from(socket).set_tcp_notsent_lowat(bytes.unwrap_or(0))
+}
+
 /// Hands memory to the kernel; `more` says that further bytes follow at once, so that a
 /// segment that is not full may wait for them (`MSG_MORE`).
 pub(crate) fn send(socket: impl AsFd, parts: &[IoSlice<'_>], more: bool) -> io::Result<usize> {
@@ -57,14 +64,11 @@ pub(crate) fn send_file(
 }
 
 /// Looks whether `range` of a file is in memory, by reads that are not allowed to wait
-/// (`RWF_NOWAIT`, Linux 4.14): an octet of every [`PROBE_STEP`] and the last. A page missing
+/// (`RWF_NOWAIT`, Linux 4.14): the first octet and one of every [`PROBE_STEP`]. A page missing
 /// between two of those is overlooked, and whoever sends it waits for the disk.
 pub(crate) fn residence(file: &File, range: Range<u64>) -> Residence {
-    let last = range.end.saturating_sub(1);
-    let boundaries = (range.start / PROBE_STEP + 1) * PROBE_STEP..last;
-    let mut offsets = iter::once(range.start)
-        .chain(boundaries.step_by(PROBE_STEP as usize))
-        .chain(iter::once(last));
+    let boundaries = (range.start / PROBE_STEP + 1) * PROBE_STEP..range.end;
+    let mut offsets = iter::once(range.start).chain(boundaries.step_by(PROBE_STEP as usize));
     if offsets.all(|at| is_resident(file, at)) { Residence::Memory } else { Residence::Disk }
 }
 
@@ -84,38 +88,39 @@ mod tests {
     use rustix::fs::{Advice, fadvise};
 
     use super::*;
-    use crate::limits::FILE_STEP;
 
+    /// A step of a transfer.
+    const STEP: u64 = 256 * 1024;
     /// What must not be overlooked, at any multiple of itself.
     const HOLE: u64 = 64 * 1024;
 
     #[test]
     fn a_hole_in_what_is_in_memory_is_seen_wherever_it_is() {
         let mut file = tempfile::tempfile().expect("a temporary file");
-        for _ in 0..FILE_STEP / 4096 {
+        for _ in 0..STEP / 4096 {
             file.write_all(&[7; 4096]).expect("room on the disk");
         }
         file.sync_all().expect("written back");
-        assert_eq!(residence(&file, 0..FILE_STEP), Residence::Memory);
+        assert_eq!(residence(&file, 0..STEP), Residence::Memory);
         // No page but those that are read.
         fadvise(&file, 0, None, Advice::Random).expect("a hint");
         // To look at a page that is not there makes the kernel fetch it, so each look has a hole
         // of its own: all is read, since what is just being fetched cannot be dropped; then all is
         // dropped, and read again but for the hole.
         let leave_hole = |hole: Range<u64>| {
-            file.read_exact_at(&mut vec![0; FILE_STEP as usize], 0).expect("it is there");
+            file.read_exact_at(&mut vec![0; STEP as usize], 0).expect("it is there");
             fadvise(&file, 0, None, Advice::DontNeed).expect("a hint");
-            for page in (0..FILE_STEP).step_by(4096).filter(|page| !hole.contains(page)) {
+            for page in (0..STEP).step_by(4096).filter(|page| !hole.contains(page)) {
                 file.read_exact_at(&mut [0; 4096], page).expect("it is there");
             }
         };
-        leave_hole(0..FILE_STEP);
+        leave_hole(0..STEP);
         if is_resident(&file, 0) {
             // A file system that lives in memory, where no page can be dropped.
             return;
         }
-        for start in (0..FILE_STEP).step_by(HOLE as usize) {
-            for (from, to) in [(0, FILE_STEP), (start, start + HOLE)] {
+        for start in (0..STEP).step_by(HOLE as usize) {
+            for (from, to) in [(0, STEP), (start, start + HOLE)] {
                 // The kernel may keep a page that it is busy with, so a hole may take a few tries.
                 let seen = (0..20).any(|_| {
                     leave_hole(start..start + HOLE);
@@ -125,7 +130,7 @@ mod tests {
             }
         }
         leave_hole(0..0);
-        assert_eq!(residence(&file, 0..FILE_STEP), Residence::Memory);
+        assert_eq!(residence(&file, 0..STEP), Residence::Memory);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::connection::{Connection, Lent, Turn};
 use crate::deadlines::Deadlines;
 use crate::limits::{AWAY_MAX, EVENTS_MAX};
 use crate::pool::{Home, Job};
+use crate::room::Permit;
 use crate::slots::Slots;
 use crate::stop::Shared;
 use crate::{Accepted, Limits, Now, Output, Service, Tick};
@@ -55,6 +56,8 @@ struct Ledger<S: Service> {
     stopping: bool,
     /// Counts what is learnt of the connections: each wake-up, each read.
     tick: Tick,
+    /// For the peers that are given room.
+    permits: Permit,
     scratch: Vec<u8>,
     output: Output,
 }
@@ -71,6 +74,7 @@ impl<S: Service> Worker<S> {
             no_arrivals: false,
             stopping: false,
             tick: Tick::default(),
+            permits: Permit::default(),
             scratch: vec![0; self.limits.input_bytes],
             output: Output::default(),
         };
@@ -191,7 +195,7 @@ impl<S: Service> Worker<S> {
 
     /// Gives one connection its turn and sees to what comes of it.
     fn turn(&self, ledger: &mut Ledger<S>, token: Token, now: Now) {
-        let Ledger { slots, tick, scratch, output, .. } = ledger;
+        let Ledger { slots, tick, permits, scratch, output, .. } = ledger;
         let Some(slot) = slots.get(token) else { return };
         slot.queued = false;
         let Some(connection) = &mut slot.connection else { return };
@@ -202,6 +206,7 @@ impl<S: Service> Worker<S> {
             registry: self.poll.registry(),
             token,
             tick,
+            permits,
             scratch,
             output,
         };

@@ -289,7 +289,7 @@ impl Service for Patient {
     type Session = Script;
 
     fn open(&self, accepted: &Accepted) -> Script {
-        self.0.send(accepted.peer).unwrap();
+        self.0.send(accepted.peer).expect("the test waits");
         script(echo)
     }
 
