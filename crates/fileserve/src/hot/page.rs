@@ -1,6 +1,7 @@
 //! What is kept of a path: a file in the forms that it can be sent in, with the head of the usual
 //! answer ready to send, or that there is none.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
@@ -53,7 +54,21 @@ pub(super) struct Form {
 #[derive(Debug)]
 enum Content {
     Bytes(Arc<[u8]>),
-    File(Arc<File>),
+    File(Arc<File>, RefCell<Option<Part>>),
+}
+
+/// The short part of a longer file that was asked for last: who plays a film or looks into an
+/// archive asks for the same parts as others do.
+#[derive(Debug)]
+struct Part {
+    start: u64,
+    octets: Arc<[u8]>,
+}
+
+impl Part {
+    fn is(&self, part: &Range<u64>) -> bool {
+        self.start == part.start && self.octets.len() as u64 == part.end - part.start
+    }
 }
 
 /// The answer that a page has for a request.
@@ -78,7 +93,7 @@ impl Page {
     pub(super) fn files(&self) -> usize {
         match self {
             Page::File { forms, .. } => {
-                forms.iter().filter(|form| matches!(form.content, Content::File(_))).count()
+                forms.iter().filter(|form| matches!(form.content, Content::File(..))).count()
             }
             Page::Missing => 0,
         }
@@ -156,7 +171,7 @@ impl Form {
                 }
                 Content::Bytes(bytes.into())
             }
-            _ => Content::File(Arc::new(opened.file)),
+            _ => Content::File(Arc::new(opened.file), RefCell::default()),
         };
         let Representation { coding, media_type, negotiated, cache_control, .. } = form;
         Some(Form {
@@ -173,12 +188,16 @@ impl Form {
     }
 
     fn is_of(&self, opened: &Opened) -> bool {
+        let are_there = |kept: &[u8], start| {
+            let mut bytes = vec![0; kept.len()];
+            root::read_cached(&opened.file, &mut bytes, start) && bytes[..] == kept[..]
+        };
         let same_octets = || match &self.content {
-            Content::Bytes(kept) => {
-                let mut bytes = vec![0; kept.len()];
-                root::read_cached(&opened.file, &mut bytes, 0) && bytes[..] == kept[..]
-            }
-            Content::File(_) => true,
+            Content::Bytes(kept) => are_there(kept, 0),
+            Content::File(_, part) => match &*part.borrow() {
+                Some(part) => are_there(&part.octets, part.start),
+                None => true,
+            },
         };
         opened.facts == self.facts && same_octets()
     }
@@ -186,7 +205,7 @@ impl Form {
     fn bytes(&self) -> usize {
         let content = match &self.content {
             Content::Bytes(bytes) => bytes.len(),
-            Content::File(_) => 0,
+            Content::File(..) => INLINE_BYTES_MAX as usize,
         };
         FORM_BYTES + content
     }
@@ -225,15 +244,25 @@ impl Form {
                 let part = bytes.get(part.start as usize..part.end as usize)?;
                 Some(Body::Bytes(part.to_vec()))
             }
-            Content::File(file) if part.end - part.start > INLINE_BYTES_MAX => {
+            Content::File(file, _) if part.end - part.start > INLINE_BYTES_MAX => {
                 Some(Body::File(Arc::clone(file), part))
             }
-            Content::File(file) => {
+            Content::File(file, last) => {
+                if let Some(last) = &*last.borrow()
+                    && last.is(&part)
+                {
+                    return Some(Body::Shared(Arc::clone(&last.octets)));
+                }
                 let mut bytes = vec![0; (part.end - part.start) as usize];
                 let read = root::read_cached(file, &mut bytes, part.start);
                 // Invariant 10: head and content come from one version of the file.
                 let same = Facts::of(file).is_ok_and(|facts| facts == self.facts);
-                (read && same).then_some(Body::Bytes(bytes))
+                (read && same).then(|| {
+                    let octets: Arc<[u8]> = bytes.into();
+                    let part = Part { start: part.start, octets: Arc::clone(&octets) };
+                    *last.borrow_mut() = Some(part);
+                    Body::Shared(octets)
+                })
             }
         }
     }

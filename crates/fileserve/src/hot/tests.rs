@@ -317,6 +317,34 @@ fn what_appears_or_goes_beside_a_file_is_seen() {
     assert_eq!(site.get("/new/a.bin"), "here");
 }
 
+#[test]
+fn a_part_of_a_long_file_is_the_same_from_memory_and_new_after_a_change() {
+    let mut site = Site::new();
+    if !site.keeps() {
+        return;
+    }
+    let long = |octet: &str| octet.repeat(3 * page::CONTENT_BYTES_MAX as usize);
+    site.write("long.bin", &long("a"));
+    site.warm("/long.bin");
+    let part = |site: &Site, range: &str| {
+        let kept = site.kept_for("/long.bin", &format!("Range: bytes={range}\r\n"));
+        kept.expect("the file is open, and in memory")
+    };
+    let held = |site: &Site| site.files.hot.shelves.0[0].lock().expect("nobody panics").holdings();
+    let before = held(&site);
+    for _ in 0..3 {
+        assert_eq!(part(&site, "100000-100003"), "206 aaaa");
+        assert_eq!(part(&site, "100000-100001"), "206 aa", "one that begins alike");
+        assert_eq!(part(&site, "-4"), "206 aaaa");
+    }
+    assert_eq!(held(&site), before, "it was counted beforehand");
+    let file = File::options().write(true).open(site.path("long.bin")).expect("open");
+    std::os::unix::fs::FileExt::write_all_at(&file, b"bb", 100_002).expect("written");
+    site.age(&site.path("long.bin"));
+    site.warm("/long.bin");
+    assert_eq!(part(&site, "100000-100003"), "206 aabb");
+}
+
 /// Some changes nobody is told of.
 #[test]
 fn what_is_kept_is_compared_with_the_disk_now_and_then() {
