@@ -1,14 +1,15 @@
 //! A TCP server with a fixed pool of worker threads: accept, read, write, wait, stop.
 //!
-//! One thread accepts connections and deals them to the workers over bounded channels. Each
-//! worker runs a readiness loop of its own over the connections that it alone owns, and runs a
-//! [`Session`], the protocol, on each. Work that may block is done on a second pool: the
-//! connection itself moves there over a channel, and back. One more thread closes big files.
+//! Each worker runs a readiness loop of its own over the connections that it alone owns, and runs
+//! a [`Session`], the protocol, on each. The first one also accepts connections, between the turns
+//! of those that it has, and deals them to all workers over bounded channels. Work that may block
+//! is done on a second pool: the connection itself moves there over a channel, and back. One more
+//! thread closes big files.
 //!
 //! ```text
 //!             bounded channels        one readiness loop each
 //!  acceptor ----------------------> worker 0 ... worker N-1      <-> sockets
-//!                                      |  ^
+//!  (worker 0)                          |  ^
 //!                       a connection   v  |  comes back
 //!                                   pool thread 0 ... M-1         <-> disks
 //! ```
@@ -58,8 +59,8 @@
 //! ```
 //!
 //! # Trade-offs
-//! A connection stays with the worker it was dealt to, so one worker can be busier than another;
-//! in return no connection is ever shared, locked or handed over while it is served. Workers never
+//! A connection is dealt to the worker that has the fewest and stays with it, so one worker can be
+//! busier than another; in return no connection is ever shared, locked or handed over while it is served. Workers never
 //! block, so a session must not either; whatever might goes to the pool and pays two
 //! hand-overs, about 10 us.
 

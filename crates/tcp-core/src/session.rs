@@ -111,7 +111,7 @@ pub trait Service: Send + Sync + 'static {
     }
 
     /// What a connection is told that cannot be served because there are too many. Sent as far as
-    /// the kernel takes it at once. Called on the acceptor's thread; must not block. No worker
+    /// the kernel takes it at once. Called on the first worker's thread; must not block. No worker
     /// owns the connection: `accepted.worker` is 0.
     fn refusal(&self, accepted: &Accepted, now: Now) -> Vec<u8> {
         let _ = (accepted, now);

@@ -136,6 +136,32 @@ pub(super) fn own_part(rows: &[Row], own: Option<&Own>) -> String {
     text
 }
 
+/// What a request costs each server, with the log on: all workloads in one table.
+pub(super) fn overview(results: &Results, workloads: &[&Workload]) -> String {
+    let measured = |kind: &Kind| {
+        workloads.iter().any(|workload| results.cpu(workload.name, *kind, true).is_some())
+    };
+    let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(measured).collect();
+    let mut text = "### CPU us/request, access log on\n\n| workload |".to_owned();
+    kinds.iter().for_each(|kind| text += &format!(" {} |", kind.name()));
+    text += "\n|:--|";
+    kinds.iter().for_each(|_| text += "--:|");
+    text += "\n";
+    for workload in workloads {
+        text += &format!("| {} |", workload.name);
+        for kind in &kinds {
+            let cpu = results.cpu(workload.name, *kind, true);
+            text += &match cpu {
+                Some(cpu) if cpu >= 1000.0 => format!(" {cpu:.0} |"),
+                Some(cpu) => format!(" {cpu:.1} |"),
+                None => " - |".to_owned(),
+            };
+        }
+        text += "\n";
+    }
+    text + "\n"
+}
+
 /// All of it.
 pub(super) fn markdown(
     circumstances: &str,
@@ -145,6 +171,7 @@ pub(super) fn markdown(
     verdicts: &[Verdict],
 ) -> String {
     let mut text = format!("# Benchmark\n\n{circumstances}\n");
+    text += &overview(results, workloads);
     for workload in workloads {
         text += &table(results, workload, true);
         text += &table(results, workload, false);
@@ -202,6 +229,9 @@ mod tests {
         assert!(table.contains("| h2o | 2 | 8.00 | 8.00-8.00 | 2.00 | 0.75 |"), "{table}");
         assert!(table.contains("FLAGGED: 1 of 1 rounds left out: 2 socket errors"), "{table}");
         assert_eq!(super::table(&results, workload, false), "");
+        let all = overview(&results, &[workload, Workload::named("100m").unwrap()]);
+        assert!(all.contains("| workload | floor | httpd |\n"), "{all}");
+        assert!(all.contains("| 1k | 4.0 | 6.0 |\n| 100m | - | - |\n"), "{all}");
         assert_eq!(tsv(&results).lines().count(), 4);
     }
 }

@@ -17,8 +17,8 @@ use super::wrk::Load;
 /// The name of this part among the workloads.
 pub(super) const NAME: &str = "scale";
 
-/// A crowd takes about this long to connect, which is counted with the rest.
-const CROWD_SECONDS_MIN: u32 = 8;
+/// A crowd takes some of this to connect, which is counted with the rest.
+const CROWD_SECONDS_MIN: u32 = 15;
 const CROWD: usize = 10_000;
 const STARTS: usize = 20;
 const START_MAX: Duration = Duration::from_secs(5);
@@ -145,6 +145,14 @@ pub(super) fn crowd_ratio(rows: &[Row]) -> Option<f64> {
     Some(crowd.server / few.server)
 }
 
+/// How many times as much CPU time a request costs with two workers as with one.
+pub(super) fn workers_ratio(rows: &[Row]) -> Option<f64> {
+    let with = |workers| {
+        rows.iter().find(|row| row.workers == workers && row.connections == 64 && row.errors == 0)
+    };
+    Some(with(2)?.server / with(1)?.server)
+}
+
 /// Starts the server again and again, and measures its program.
 ///
 /// # Errors
@@ -187,6 +195,14 @@ mod tests {
     fn row(connections: usize, server: f64, errors: u64) -> Row {
         let (requests_per_second, wrk) = (1.0, 1.0);
         Row { what: "", connections, workers: 1, requests_per_second, server, wrk, errors }
+    }
+
+    #[test]
+    fn two_workers_are_held_against_one() {
+        let two = Row { workers: 2, ..row(64, 11.0, 0) };
+        assert_eq!(workers_ratio(&[row(64, 10.0, 0), two.clone()]), Some(1.1));
+        assert_eq!(workers_ratio(&[row(64, 10.0, 0), row(10_000, 12.0, 0)]), None);
+        assert_eq!(workers_ratio(&[two]), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::results::Results;
-use super::scale::{Own, Row, crowd_ratio};
+use super::scale::{Own, Row, crowd_ratio, workers_ratio};
 use super::servers::Kind;
 
 /// What a workload of ours is held against, and how many times as much it may cost at most.
@@ -33,6 +33,10 @@ const BOUNDS: [Bound; 11] = [
     bound("close", Against::BestPeer, 0.90),
     bound("pipelined", Against::One(Kind::NginxTuned), 0.5),
 ];
+/// How many times as much a second worker lets the server do at least. By the CPU time of a request
+/// with two workers and with one: what either could do is limited by nothing else, whereas the
+/// requests per second on two cores that wrk shares are what both together can do.
+const WORKERS_RATIO_MIN: f64 = 1.8;
 /// How many times as much a request may cost among 10,000 busy connections as among 64.
 const CROWD_RATIO_MAX: f64 = 1.3;
 const STARTUP_MS_MAX: f64 = 20.0;
@@ -73,6 +77,8 @@ pub(super) fn judge(results: &Results, rows: &[Row], own: Option<&Own>) -> Vec<V
     };
     let crowd = "a request among 10,000 connections against one among 64";
     add(crowd, crowd_ratio(rows), CROWD_RATIO_MAX, "x");
+    let workers = "a request with two workers against one with one";
+    add(workers, workers_ratio(rows), 2.0 / WORKERS_RATIO_MIN, "x");
     let startup = own.map(|own| own.startup);
     add("start-up until the first answer", startup, STARTUP_MS_MAX, " ms");
     let binary = own.map(|own| own.binary_bytes as f64 / f64::from(1 << 20));
