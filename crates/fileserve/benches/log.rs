@@ -24,7 +24,9 @@ const REQUEST: &[u8] = b"GET /std/vec/struct.Vec.html?search=push HTTP/1.1\r\n\
 /// Fewer than a worker's buffer holds, so that none is dropped, which would cost less.
 const LINES: u32 = 1000;
 
-#[divan::bench(args = ["combined", "common", "json", "plain"], sample_size = LINES, sample_count = 100)]
+const FORMATS: [&str; 4] = ["combined", "common", "json", "plain"];
+
+#[divan::bench(args = FORMATS, sample_size = LINES, sample_count = 100)]
 fn line(bencher: Bencher<'_, '_>, format: &str) {
     let format: LogFormat = format.parse().expect("a format");
     let log = AccessLog::to_file("/dev/null", format, 1).expect("it can be written to");

@@ -31,6 +31,7 @@ use page::{Answer, Form, Page};
 use shelf::{Dependencies, Limits, Shelf};
 use watch::Watch;
 
+mod marks;
 mod page;
 mod shelf;
 mod watch;

@@ -19,7 +19,7 @@ const LONG: Duration = Duration::from_secs(30);
 
 type Ticks = Arc<Mutex<HashMap<String, Tick>>>;
 
-/// Notes the tick of every request, by its path. `/hold` keeps the only worker until the gate opens.
+/// Notes the tick of every request, by its path. `/hold` keeps the worker until the gate opens.
 struct Holding {
     ticks: Ticks,
     held: Sender<()>,

@@ -1,7 +1,7 @@
 //! What has been received and not yet consumed, as a session sees it.
 
-/// A point in the order in which a worker learns what its connections have sent. Ticks of one worker
-/// can be compared; those of two have nothing to do with each other.
+/// A point in the order in which a worker learns what its connections have sent. Ticks of one
+/// worker can be compared; those of two have nothing to do with each other.
 ///
 /// For whoever keeps something that changes may make untrue: who looks for changes at a time, and
 /// then meets bytes that had come by a tick before it, need not look again for these. Every change
@@ -54,8 +54,8 @@ impl<'a> Input<'a> {
         self.consumed += count;
     }
 
-    /// A tick by which the byte at index `at` of [`bytes`](Self::bytes) had come, as early as is known
-    /// for certain. `None` in a window that a test has made.
+    /// A tick by which the byte at index `at` of [`bytes`](Self::bytes) had come, as early as is
+    /// known for certain. `None` in a window that a test has made.
     pub fn arrived(&self, at: usize) -> Option<Tick> {
         let (first, all) = self.arrived?;
         Some(if self.consumed + at == 0 { first } else { all })

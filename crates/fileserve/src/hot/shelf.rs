@@ -2,11 +2,11 @@
 //! directories. A change takes out what depends on it, and nothing else.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::time::SystemTime;
 
 use http_proto::server::Tick;
 
+use super::marks::Marks;
 use super::page::Page;
 use super::watch::{Change, Watch, WatchId};
 
@@ -15,9 +15,6 @@ const LOOKS_MAX: usize = 64;
 
 /// What an entry takes beside its page: names, numbers, places in tables.
 const ENTRY_BYTES: usize = 512;
-
-/// How many paths have a mark at most.
-const MARKS: usize = 16 * 1024;
 
 /// How many open files that are not kept any more may wait to be closed elsewhere. Until then no
 /// more are kept.
@@ -110,34 +107,6 @@ struct Directory {
     subdirectories: HashMap<Box<[u8]>, WatchId>,
     /// The entries that depend on a name.
     names: HashMap<Box<[u8]>, Vec<Place>>,
-}
-
-/// Remembers paths by their hashes, each with a number; the next with the same place takes it.
-#[derive(Debug, Default)]
-struct Marks {
-    /// Empty until it is needed.
-    marks: Vec<(u32, u32)>,
-    hasher: RandomState,
-}
-
-impl Marks {
-    /// Remembers a path with a number; says whether it was remembered with that number already.
-    fn put(&mut self, path: &[u8], number: u32) -> bool {
-        self.marks.resize(MARKS, (0, 0));
-        let (place, mark) = self.place(path);
-        std::mem::replace(&mut self.marks[place], (mark, number)) == (mark, number)
-    }
-
-    fn holds(&self, path: &[u8], number: u32) -> bool {
-        let (place, mark) = self.place(path);
-        self.marks.get(place) == Some(&(mark, number))
-    }
-
-    fn place(&self, path: &[u8]) -> (usize, u32) {
-        let hash = self.hasher.hash_one(path);
-        // No path has the mark of an empty place.
-        ((hash >> 32) as usize % MARKS, hash as u32 | 1)
-    }
 }
 
 /// Which tenth of a second it is.

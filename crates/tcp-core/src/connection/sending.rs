@@ -1,0 +1,146 @@
+//! Sends what a connection owes: memory in one call, files from the kernel's own.
+
+use std::io::{self, IoSlice};
+
+use super::{Connection, Lent, Owing, retry};
+use crate::limits::{FILE_STEP, WARM_BYTES};
+use crate::output::Segment;
+use crate::slots::Ready;
+use crate::sys::{self, Residence};
+use crate::{Output, Session, Wait};
+
+/// How an attempt to send what is owed ends.
+pub(super) enum Flush {
+    Done,
+    Full,
+    Spent,
+    /// A file is to be sent that is not in memory: a pool thread reads it in first.
+    Cold,
+    Broken,
+}
+
+impl<S: Session> Connection<S> {
+    /// Sends from the front of the queue until it is empty, the socket full or the budget spent.
+    pub(super) fn flush(
+        &mut self,
+        ready: &mut Ready,
+        budget: &mut usize,
+        lent: &Lent<'_>,
+    ) -> Flush {
+        let now = lent.now.instant;
+        loop {
+            let segments = self.output.segments();
+            let Some(front) = segments.front_mut() else {
+                return match self.room.end(&self.socket, lent.limits.unsent_bytes) {
+                    Ok(()) => Flush::Done,
+                    Err(_) => Flush::Broken,
+                };
+            };
+            if *budget == 0 {
+                return Flush::Spent;
+            }
+            if !ready.writable {
+                self.owing.get_or_insert(Owing { start: now, last: now, octets: 0 });
+                return Flush::Full;
+            }
+            let sent = match front {
+                empty if empty.len() == 0 => {
+                    if let Some((file, end)) = self.output.pop() {
+                        lent.closer.let_go(file, end);
+                    }
+                    continue;
+                }
+                Segment::File { file, next, end, warm } => {
+                    let step = (*end - *next).min(FILE_STEP).min(*budget as u64);
+                    let step_end = *next + step;
+                    if step_end > *warm {
+                        if sys::residence(file, *next.max(warm)..step_end) == Residence::Disk {
+                            return Flush::Cold;
+                        }
+                        *warm = step_end;
+                    }
+                    let sent = retry(|| sys::send_file(&self.socket, file, *next, step as usize));
+                    match &sent {
+                        // The file has become shorter. The peer was promised more, and gets no
+                        // other bytes in its place.
+                        Ok(0) => return Flush::Broken,
+                        Ok(count) => *next += *count as u64,
+                        Err(_) => {}
+                    }
+                    let (permits, narrow) = (lent.permits, lent.limits.unsent_bytes);
+                    sent.and_then(|count| {
+                        self.room.note(&self.socket, count as u64, now, permits, narrow)?;
+                        Ok(count)
+                    })
+                }
+                _ => {
+                    let sent = self.send_memory();
+                    if let Ok(count) = sent {
+                        self.output.consume_memory(count);
+                    }
+                    sent
+                }
+            };
+            match sent {
+                Ok(count) => {
+                    *budget = budget.saturating_sub(count);
+                    if let Some(owing) = &mut self.owing {
+                        owing.last = now;
+                        owing.octets += count as u64;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.writable = false,
+                Err(_) => return Flush::Broken,
+            }
+        }
+    }
+
+    /// Sends the memory segments at the front in one call.
+    fn send_memory(&mut self) -> io::Result<usize> {
+        // Sixteen is more than a run of pipelined small responses ever needs: they share a tail.
+        const PARTS: usize = 16;
+        let mut parts = [IoSlice::new(&[]); PARTS];
+        let mut count = 0;
+        // The end of the stream follows at once, and travels with the last octets: a packet less,
+        // which is an eighth of what a connection for one short answer costs.
+        let mut more = matches!(self.wait, Wait::Close | Wait::Linger);
+        for segment in self.output.segments().iter() {
+            let bytes: &[u8] = match segment {
+                Segment::Bytes { bytes, sent } => &bytes[*sent..],
+                Segment::Shared { bytes, sent } => &bytes[*sent..],
+                Segment::File { .. } => {
+                    more = true;
+                    break;
+                }
+            };
+            if count == PARTS {
+                break;
+            }
+            parts[count] = IoSlice::new(bytes);
+            count += 1;
+        }
+        retry(|| sys::send(&self.socket, &parts[..count], more))
+    }
+}
+
+/// Reads the next part of the file at the front of the queue, so that the kernel has it in memory.
+/// An error shows again, to the one who can act on it, when the part is sent.
+pub(super) fn warm(output: &mut Output) {
+    use std::os::unix::fs::FileExt;
+    let Some(Segment::File { file, next, end, warm }) = output.segments().front_mut() else {
+        return;
+    };
+    let until = *next + WARM_BYTES.min(*end - *next);
+    let mut buffer = vec![0; 64 * 1024];
+    let mut at = *next;
+    while at < until {
+        let count = buffer.len().min((until - at) as usize);
+        match file.read_at(&mut buffer[..count], at) {
+            Ok(0) => break,
+            Ok(count) => at += count as u64,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    *warm = until;
+}
