@@ -32,8 +32,8 @@ const LISTENER: usize = usize::MAX - 1;
 /// What the first worker does besides.
 pub(crate) struct Acceptor<S> {
     listeners: Vec<Listener>,
-    /// One for each worker, in order.
-    doors: Vec<Sender<Arrival>>,
+    /// One for each worker, in order; `None` for one that has ended, by a panic of this crate's own.
+    doors: Vec<Option<Sender<Arrival>>>,
     service: Arc<S>,
     limits: Arc<Limits>,
     shared: Arc<Shared>,
@@ -92,7 +92,7 @@ impl<S: Service> Acceptor<S> {
         Ok(Acceptor {
             listeners: watched,
             unaware: vec![false; doors.len()],
-            doors,
+            doors: doors.into_iter().map(Some).collect(),
             service,
             limits,
             shared,
@@ -169,7 +169,7 @@ impl<S: Service> Acceptor<S> {
         let mut failed = None;
         let mut accepts = 0;
         for _ in 0..ACCEPT_BATCH {
-            // Who finds no worker with room waits in the kernel's backlog.
+            // The first worker, which runs this, has room at least in its next round.
             let Some(worker) = self.next_worker() else { return Batch::Full };
             match self.accept(index, worker) {
                 Ok((socket, accepted)) => {
@@ -198,7 +198,9 @@ impl<S: Service> Acceptor<S> {
 
     /// The worker with the fewest connections of those whose channel has room.
     fn next_worker(&self) -> Option<usize> {
-        let with_room = (0..self.doors.len()).filter(|worker| !self.doors[*worker].is_full());
+        let has_room =
+            |worker: &usize| self.doors[*worker].as_ref().is_some_and(|door| !door.is_full());
+        let with_room = (0..self.doors.len()).filter(has_room);
         with_room.min_by_key(|worker| self.shared.connections_of(*worker))
     }
 
@@ -214,9 +216,12 @@ impl<S: Service> Acceptor<S> {
         let worker = accepted.worker;
         self.shared.enter(worker);
         self.unaware[worker] = true;
-        // There is room, since nobody else sends: it fails when the worker has ended.
-        if self.doors[worker].try_send((socket, accepted)).is_err() {
+        // There is room, since nobody else sends: it fails only when the worker has ended.
+        let door = self.doors[worker].as_ref();
+        if door.is_none_or(|door| door.try_send((socket, accepted)).is_err()) {
+            log::error!("worker {worker} has ended; the others go on without it");
             self.shared.leave(worker);
+            self.doors[worker] = None;
         }
     }
 

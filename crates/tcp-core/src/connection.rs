@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
 use crate::closer::Closer;
-use crate::limits::{STEP_COST, WIDE_TURN_BYTES, later};
+use crate::limits::{STEP_COST, WIDE_TURNS, later};
 use crate::room::{Permit, Room};
 use crate::slots::Ready;
 use crate::{Accepted, Input, Limits, Now, Output, Session, Tick, Wait};
@@ -38,7 +38,8 @@ pub(crate) struct Connection<S> {
     owing: Option<Owing>,
     /// Set from when the sending side is closed: when reading and discarding ends.
     linger_until: Option<Instant>,
-    watched: Watched,
+    /// What the kernel has been asked to tell of.
+    watched: Option<Interest>,
     room: Room,
     /// The session has panicked: what it holds may be half done, so it is asked nothing more.
     panicked: bool,
@@ -49,14 +50,6 @@ struct Owing {
     start: Instant,
     last: Instant,
     octets: u64,
-}
-
-/// What the kernel has been asked to tell of.
-#[derive(Clone, Copy)]
-enum Watched {
-    No,
-    Input,
-    InputAndRoom,
 }
 
 /// How a turn ends.
@@ -107,7 +100,7 @@ impl<S: Session> Connection<S> {
             nudged: true,
             owing: None,
             linger_until: None,
-            watched: Watched::No,
+            watched: None,
             room: Room::default(),
             panicked: false,
         }
@@ -143,30 +136,25 @@ impl<S: Session> Connection<S> {
     /// connection a turn in which there is nothing to do.
     fn watch(&mut self, room: bool, lent: &Lent<'_>) -> io::Result<()> {
         let (registry, token) = (lent.registry, lent.token);
-        match (self.watched, room) {
-            (Watched::No, false) => {
-                registry.register(&mut self.socket, token, Interest::READABLE)?;
-                self.watched = Watched::Input;
+        let interest = match room {
+            true => Interest::READABLE | Interest::WRITABLE,
+            false => Interest::READABLE,
+        };
+        match self.watched {
+            None => registry.register(&mut self.socket, token, interest)?,
+            Some(known) if room && !known.is_writable() => {
+                registry.reregister(&mut self.socket, token, interest)?;
             }
-            (Watched::No, true) => {
-                let both = Interest::READABLE | Interest::WRITABLE;
-                registry.register(&mut self.socket, token, both)?;
-                self.watched = Watched::InputAndRoom;
-            }
-            (Watched::Input, true) => {
-                let both = Interest::READABLE | Interest::WRITABLE;
-                registry.reregister(&mut self.socket, token, both)?;
-                self.watched = Watched::InputAndRoom;
-            }
-            (Watched::Input, false) | (Watched::InputAndRoom, _) => {}
+            Some(_) => return Ok(()),
         }
+        self.watched = Some(interest);
         Ok(())
     }
 
     /// The life of a connection on one screen.
     fn run(&mut self, ready: &mut Ready, lent: &mut Lent<'_>) -> Turn {
         let mut budget = match self.room.is_wide() {
-            true => lent.limits.turn_bytes.max(WIDE_TURN_BYTES),
+            true => lent.limits.turn_bytes.saturating_mul(WIDE_TURNS),
             false => lent.limits.turn_bytes,
         };
         loop {

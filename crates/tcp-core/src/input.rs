@@ -1,19 +1,38 @@
 //! What has been received and not yet consumed, as a session sees it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 /// A point in the order in which a worker learns what its connections have sent. Ticks of one
-/// worker can be compared; those of two have nothing to do with each other.
+/// worker can be compared; of those of two none is before the other.
 ///
 /// For whoever keeps something that changes may make untrue: who looks for changes at a time, and
 /// then meets bytes that had come by a tick before it, need not look again for these. Every change
 /// that was complete when they were sent has been seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tick(u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tick {
+    /// No other worker of this process has or had the same.
+    worker: u64,
+    count: u64,
+}
 
 impl Tick {
+    /// The first one of a worker.
+    pub(crate) fn of_new_worker() -> Tick {
+        static WORKERS: AtomicU64 = AtomicU64::new(0);
+        Tick { worker: WORKERS.fetch_add(1, Ordering::Relaxed), count: 0 }
+    }
+
     /// The next one.
     pub(crate) fn advance(&mut self) -> Tick {
-        self.0 += 1;
+        self.count += 1;
         *self
+    }
+}
+
+/// Those of two workers have no order.
+impl PartialOrd for Tick {
+    fn partial_cmp(&self, other: &Tick) -> Option<std::cmp::Ordering> {
+        (self.worker == other.worker).then(|| self.count.cmp(&other.count))
     }
 }
 
@@ -69,5 +88,22 @@ impl<'a> Input<'a> {
     /// How many bytes have been consumed since the window was opened.
     pub fn consumed(&self) -> usize {
         self.consumed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_have_an_order_within_one_worker_alone() {
+        let (mut one, mut other) = (Tick::of_new_worker(), Tick::of_new_worker());
+        let before = one.advance();
+        let after = one.advance();
+        assert!(before < after && after >= before);
+        other.advance();
+        for tick in [before, after] {
+            assert!(!(tick < other || tick >= other));
+        }
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! Little is [`Limits::unsent_bytes`](crate::Limits): a slow reader of a big file costs no more
 //! memory than that. A fast one is served in larger strides with what the system allows, which
-//! halves the processor time of a large download, and holds it only while it is on its way.
+//! halves the processor time of a large download, until it takes less than a fast one would. One
+//! that takes nothing more at all is cut by its [`Pace`](crate::Pace).
 
 use std::io;
 use std::os::fd::AsFd;
@@ -48,14 +49,16 @@ impl Room {
     ) -> io::Result<()> {
         let (start, so_far) = self.window.get_or_insert((now, 0));
         *so_far += octets;
-        if *so_far < FAST_BYTES {
-            return Ok(());
+        let is_slow = now.duration_since(*start) > FAST_WITHIN;
+        let is_fast = !is_slow && *so_far >= FAST_BYTES;
+        if is_slow || is_fast {
+            (*start, *so_far) = (now, 0);
         }
-        let is_fast = now.duration_since(*start) <= FAST_WITHIN;
-        (*start, *so_far) = (now, 0);
-        match (is_fast, self.is_wide()) {
-            (true, false) if Arc::strong_count(permits) <= WIDE_MAX => self.widen(socket, permits),
-            (false, true) => self.narrow(socket, narrow),
+        match self.is_wide() {
+            true if is_slow => self.narrow(socket, narrow),
+            false if is_fast && Arc::strong_count(permits) <= WIDE_MAX => {
+                self.widen(socket, permits)
+            }
             _ => Ok(()),
         }
     }
@@ -117,15 +120,16 @@ mod tests {
         assert!(!note(&mut room, FAST_BYTES - 1, Duration::ZERO));
         assert!(note(&mut room, 1, soon));
         assert_eq!(unsent_limit(&socket), 0);
-        // Still fast, then slow, then fast again.
+        // Still fast, then slow, whatever little it takes, then fast again.
         assert!(note(&mut room, FAST_BYTES, soon * 2));
-        assert!(!note(&mut room, FAST_BYTES, soon * 5));
+        assert!(!note(&mut room, 1, soon * 5));
         assert_eq!(unsent_limit(&socket), NARROW);
-        assert!(note(&mut room, FAST_BYTES, soon * 6));
+        assert!(!note(&mut room, FAST_BYTES, soon * 8), "too slowly");
+        assert!(note(&mut room, FAST_BYTES, soon * 9));
         room.end(&socket, NARROW).expect("the socket is well");
         assert!(!room.is_wide());
         assert_eq!(unsent_limit(&socket), NARROW);
-        assert!(!note(&mut room, FAST_BYTES - 1, soon * 7));
+        assert!(!note(&mut room, FAST_BYTES - 1, soon * 10));
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl<S: Service> Worker<S> {
             away: 0,
             no_arrivals: false,
             stopping: false,
-            tick: Tick::default(),
+            tick: Tick::of_new_worker(),
             permits: Permit::default(),
             scratch: vec![0; self.limits.input_bytes],
             output: Output::default(),
@@ -272,8 +272,8 @@ impl<S: Service> Worker<S> {
         }
         while let Ok((_, mut connection)) = self.returns.try_recv() {
             connection.give_up();
+            // Its slot has been settled with the others, and it was counted there.
             self.closer.let_go_all(connection.close(now));
-            self.shared.leave(self.index);
         }
         while self.arrivals.try_recv().is_ok() {
             self.shared.leave(self.index);
@@ -287,8 +287,7 @@ impl<S: Service> Ledger<S> {
         let Some(slot) = self.slots.get(event.token()) else { return };
         let ended = event.is_read_closed() || event.is_error();
         slot.ready.readable |= event.is_readable() || ended;
-        // Urgent data is no byte of the stream.
-        if event.is_readable() && !event.is_priority() && slot.connection.is_some() {
+        if event.is_readable() && slot.connection.is_some() {
             slot.ready.told = Some(self.tick);
         }
         slot.ready.writable |= event.is_writable() || event.is_error();

@@ -146,7 +146,8 @@ impl Shelf {
     /// `arrived`. Most that are met in one wake-up of the worker had come by its beginning, and the
     /// kernel is asked for the first of them alone.
     pub(super) fn catch_up_for(&mut self, arrived: Option<Tick>) {
-        if arrived.is_none() || self.caught_up < arrived {
+        let is_known = self.caught_up.zip(arrived).is_some_and(|(known, arrived)| known >= arrived);
+        if !is_known {
             self.catch_up();
             self.caught_up = arrived;
         }

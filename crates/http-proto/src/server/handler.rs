@@ -20,8 +20,8 @@ pub struct Request<'a> {
     pub worker: usize,
     /// Wall-clock time of this wake-up.
     pub now: SystemTime,
-    /// A tick of that worker by which the request's first octet had come: see [`Tick`]. Known where
-    /// an answer is [recalled](Handler::recall).
+    /// A tick of that worker by which the request's first octet had come: see [`Tick`]. Known, as a
+    /// rule, where an answer is [recalled](Handler::recall), and else not.
     pub arrived: Option<Tick>,
 }
 

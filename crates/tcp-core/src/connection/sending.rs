@@ -51,13 +51,17 @@ impl<S: Session> Connection<S> {
                     continue;
                 }
                 Segment::File { file, next, end, warm } => {
-                    let step = (*end - *next).min(FILE_STEP).min(*budget as u64);
-                    let step_end = *next + step;
-                    if step_end > *warm {
-                        if sys::residence(file, *next.max(warm)..step_end) == Residence::Disk {
+                    let most = (*end - *next).min(FILE_STEP).min(*budget as u64);
+                    // What is known to be in memory goes first, and is not looked at again.
+                    let known = warm.saturating_sub(*next);
+                    let step = if known > 0 { most.min(known) } else { most };
+                    if known == 0 {
+                        let part = *next..*next + step;
+                        let has_end = part.end == *end;
+                        if sys::residence(file, part, has_end) == Residence::Disk {
                             return Flush::Cold;
                         }
-                        *warm = step_end;
+                        *warm = *next + step;
                     }
                     let sent = retry(|| sys::send_file(&self.socket, file, *next, step as usize));
                     match &sent {
