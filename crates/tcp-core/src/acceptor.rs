@@ -32,7 +32,7 @@ const LISTENER: usize = usize::MAX - 1;
 /// What the first worker does besides.
 pub(crate) struct Acceptor<S> {
     listeners: Vec<Listener>,
-    /// One for each worker, in order; `None` for one that has ended, by a panic of this crate's own.
+    /// One for each worker, in order; `None` for one that has ended, by a fault of this crate.
     doors: Vec<Option<Sender<Arrival>>>,
     service: Arc<S>,
     limits: Arc<Limits>,

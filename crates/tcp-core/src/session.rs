@@ -103,8 +103,8 @@ pub trait Service: Send + Sync + 'static {
     /// Whether a client sends something before it is sent anything. A connection is then accepted
     /// only when its first bytes have come, or when none have for a second or two: until then the
     /// kernel keeps it, and it costs nothing here. A connection that asks for one short thing is a
-    /// third less work so. One that is silent at a stop is reset when it speaks, and such a one counts
-    /// neither as a connection nor against [`Limits::connections`](crate::Limits).
+    /// third less work so. A silent one does not count against
+    /// [`Limits::connections`](crate::Limits), and at a stop it is reset when it speaks.
     ///
     /// Default: no, lest a client wait for who waits for it.
     fn is_spoken_to_first(&self) -> bool {

@@ -266,3 +266,30 @@ fn a_peer_that_resets_costs_nothing() {
     drop(client);
     eventually("the session is closed", || told.load(Ordering::Relaxed));
 }
+
+#[test]
+fn the_last_octets_arrive_although_the_peer_has_sent_more_than_was_read() {
+    for wait in [Wait::Close, Wait::Linger] {
+        let (held, is_held) = unbounded();
+        let (opener, gate) = unbounded::<()>();
+        let server = serve(limits(), move |_: &Accepted| {
+            let (held, gate) = (held.clone(), gate.clone());
+            script(move |now: Now, input: &mut Input<'_>, output: &mut Output| {
+                if input.bytes().is_empty() {
+                    return read(now);
+                }
+                input.consume(input.bytes().len());
+                held.send(()).unwrap();
+                gate.recv_timeout(LONG).unwrap();
+                output.tail().extend_from_slice(b"good bye");
+                wait
+            })
+        });
+        let mut client = server.connect();
+        client.write_all(b"last words").unwrap();
+        is_held.recv_timeout(LONG).unwrap();
+        client.write_all(b"and then some").unwrap();
+        opener.send(()).unwrap();
+        assert_eq!(read_exactly(&mut client, 8), b"good bye", "{wait:?}");
+    }
+}

@@ -30,8 +30,8 @@ pub struct Config {
     pub limits: Limits,
     /// From the first octet of a head to its last, however they drip; a new connection's first
     /// octet must come within it, too, counted from when the kernel hands the connection over: at
-    /// once with that octet, after a second or two without. Beyond: 408, or just a close where nothing came. Default:
-    /// 10 s.
+    /// once with that octet, after a second or two without. Beyond: 408, or just a close where
+    /// nothing came. Default: 10 s.
     pub head_timeout: Duration,
     /// How long a connection may be idle between requests. Beyond: close. Default: 60 s.
     pub idle_timeout: Duration,

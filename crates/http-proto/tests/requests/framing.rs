@@ -205,3 +205,25 @@ fn any_method_may_have_content() {
         );
     }
 }
+
+/// What stands far down counts as much as what stands on top: more lines than are kept in place.
+#[test]
+fn a_field_counts_wherever_it_stands() {
+    const MANY: usize = 40;
+    let at = |place: usize, field: &str| {
+        let mut lines = vec!["X: y"; MANY];
+        lines[place] = field;
+        lines.join("\r\n")
+    };
+    for place in 0..MANY {
+        post(&at(place, "Content-Length: 5"), "hello", FIVE);
+        post(&at(place, "Transfer-Encoding: gzip, chunked"), "", UNKNOWN_CODING);
+        post(&format!("Content-Length: 5\r\n{}", at(place, "Content-Length: 6")), "", CONFLICT);
+        let both = format!("Content-Length: 5\r\n{}", at(place, "Transfer-Encoding: chunked"));
+        post(&both, "", BOTH);
+        let close =
+            format!("GET / HTTP/1.1\r\n{}\r\nConnection: close\r\n\r\n", at(place, "Host: a"));
+        check(close, "GET / HTTP/1.1 close | end");
+        post(&at(place, "Host: b"), "", "reject repeated-host 400");
+    }
+}
