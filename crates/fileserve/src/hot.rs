@@ -3,10 +3,10 @@
 //!
 //! Nothing kept is out of date: the kernel is asked to tell of every change to a file or a
 //! directory on the way to it, and is listened to before an answer unless it has been since the
-//! request came; for the few that it does not tell of see [`CHECK_AFTER`]. Where it cannot tell - on
-//! a network file system, behind a symbolic link, beyond the number of watches that a user may have
-//! - nothing is kept, and every request opens its file. Nor is anything kept of a file system that
-//! cannot be read in memory alone, as tmpfs and overlayfs cannot.
+//! request came; for the few that it does not tell of see [`CHECK_AFTER`]. Where it cannot tell,
+//! nothing is kept, and every request opens its file: on a network file system, behind a symbolic
+//! link, beyond the number of watches that a user may have. Nor is anything kept of a file system
+//! that cannot be read in memory alone, as tmpfs and overlayfs cannot.
 //!
 //! Each worker keeps for itself, so that none waits for another.
 
