@@ -117,11 +117,14 @@ impl<S: Service> Acceptor<S> {
         if let Some(until) = self.pause_until {
             return Some(until.saturating_duration_since(now));
         }
-        let waiting = self.listeners.iter().any(|listener| listener.waiting);
-        match waiting {
+        match self.has_waiting() {
             true => Some(Duration::ZERO),
             false => (!self.refused.is_empty()).then_some(REFUSED_FOR),
         }
+    }
+
+    fn has_waiting(&self) -> bool {
+        self.listeners.iter().any(|listener| listener.waiting)
     }
 
     /// Accepts a batch from every listener that has one. `false` when the server is stopping and
@@ -160,9 +163,8 @@ impl<S: Service> Acceptor<S> {
         }
         self.wake_unaware();
         self.refused.retain(|(_, until)| *until > now.instant);
-        let waiting = self.listeners.iter().any(|listener| listener.waiting);
         let over = self.shared.is_over(now.instant);
-        !now.stopping || (waiting && self.pause_until.is_none() && !over)
+        !now.stopping || (self.has_waiting() && self.pause_until.is_none() && !over)
     }
 
     fn accept_batch(&mut self, index: usize, now: Now) -> Batch {

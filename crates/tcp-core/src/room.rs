@@ -11,10 +11,8 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustix::net::sockopt::set_tcp_cork;
-
 use crate::limits::{FAST_BYTES, FAST_WITHIN, WIDE_MAX};
-use crate::sys::set_unsent_limit;
+use crate::sys::{set_cork, set_unsent_limit};
 
 /// The room of one connection.
 #[derive(Default)]
@@ -78,7 +76,7 @@ impl Room {
     fn widen(&mut self, socket: impl AsFd, permits: &Permit) -> io::Result<()> {
         set_unsent_limit(&socket, None)?;
         // Steps do not end where packets do, and without this each would end with a short one.
-        set_tcp_cork(&socket, true)?;
+        set_cork(&socket, true)?;
         self.permit = Some(Arc::clone(permits));
         Ok(())
     }
@@ -86,7 +84,7 @@ impl Room {
     fn narrow(&mut self, socket: impl AsFd, narrow: u32) -> io::Result<()> {
         self.permit = None;
         set_unsent_limit(&socket, Some(narrow))?;
-        Ok(set_tcp_cork(&socket, false)?)
+        set_cork(&socket, false)
     }
 }
 

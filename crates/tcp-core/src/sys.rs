@@ -39,6 +39,11 @@ pub(crate) fn set_unsent_limit(socket: &impl AsFd, bytes: Option<u32>) -> io::Re
     socket2::SockRef::from(socket).set_tcp_notsent_lowat(bytes.unwrap_or(0))
 }
 
+/// Has the kernel send full segments only (`TCP_CORK`), or no longer, which sends the rest.
+pub(crate) fn set_cork(socket: &impl AsFd, is_corked: bool) -> io::Result<()> {
+    Ok(rustix::net::sockopt::set_tcp_cork(socket, is_corked)?)
+}
+
 /// Hands memory to the kernel; `more` says that further bytes follow at once, so that a
 /// segment that is not full may wait for them (`MSG_MORE`).
 pub(crate) fn send(socket: impl AsFd, parts: &[IoSlice<'_>], more: bool) -> io::Result<usize> {

@@ -53,16 +53,15 @@ impl<S: Session> Connection<S> {
                 Segment::File { file, next, end, warm } => {
                     let most = (*end - *next).min(FILE_STEP).min(*budget as u64);
                     // What is known to be in memory goes first, and is not looked at again.
-                    let known = warm.saturating_sub(*next);
-                    let step = if known > 0 { most.min(known) } else { most };
-                    if known == 0 {
-                        let part = *next..*next + step;
-                        let has_end = part.end == *end;
-                        if sys::residence(file, part, has_end) == Residence::Disk {
+                    if *warm <= *next {
+                        let part = *next..*next + most;
+                        let is_last = part.end == *end;
+                        if sys::residence(file, part, is_last) == Residence::Disk {
                             return Flush::Cold;
                         }
-                        *warm = *next + step;
+                        *warm = *next + most;
                     }
+                    let step = most.min(*warm - *next);
                     let sent = retry(|| sys::send_file(&self.socket, file, *next, step as usize));
                     match &sent {
                         // The file has become shorter. The peer was promised more, and gets no
