@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use tcp_core::{Now, Pace, Wait};
+use tcp_core::{Accepted, Now, Pace, Wait};
 
 use super::service::Shared;
 use super::session::{Asked, HttpSession, State, Then, Turn, request};
 use super::{Handler, Receiver, Response};
 use crate::assembly::CONTINUE;
 use crate::framing::Expectation;
-use crate::{Connection, Event, Framing, Method, Reject, RequestHead};
+use crate::{Connection, Event, Framing, Limits, Method, Reject, RequestHead};
 
 /// Content that nobody wants is read and thrown away up to this many octets, so that the
 /// connection can be kept; beyond, closing it is cheaper for both sides.
@@ -229,7 +229,7 @@ impl Receiving {
     }
 
     /// On a pool thread: gives the receiver what has been gathered.
-    pub(super) fn hand_over(&mut self) {
+    pub(super) fn hand_over(&mut self, accepted: &Accepted, limits: &Limits) {
         self.back = true;
         let Some(receiver) = &mut self.receiver else { return };
         if !self.piece.is_empty()
@@ -242,8 +242,10 @@ impl Receiving {
         self.piece.clear();
         if self.complete
             && let Some(receiver) = self.receiver.take()
+            && let Some(head) = self.asked.parse(limits)
         {
-            self.response = Some(receiver.finish());
+            let request = request(&head, accepted, self.asked.begun.wall, None);
+            self.response = Some(receiver.finish(&request));
         }
     }
 }

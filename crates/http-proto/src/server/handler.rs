@@ -66,6 +66,8 @@ pub trait Receiver: Send {
     /// the content is not asked for.
     fn receive(&mut self, bytes: &[u8]) -> Result<(), Response>;
 
-    /// The content is complete, as its framing said; called on a pool thread.
-    fn finish(self: Box<Self>) -> Response;
+    /// The content is complete, as its framing said; called on a pool thread. `request` is the one
+    /// that the receiver was made for: what it asks for may have to be judged again, since its
+    /// content can have taken long to come.
+    fn finish(self: Box<Self>, request: &Request<'_>) -> Response;
 }

@@ -122,13 +122,15 @@ impl<H: Handler> Session for HttpSession<H> {
                         Answer::Receive(receiver)
                             if head.framing == Framing::Empty || !takes_content(head.method) =>
                         {
-                            Answer::Respond(receiver.finish())
+                            Answer::Respond(receiver.finish(&request))
                         }
                         answer => answer,
                     }
                 });
             }
-            State::Receive(receiving) => receiving.hand_over(),
+            State::Receive(receiving) => {
+                receiving.hand_over(&self.accepted, &self.shared.config.limits);
+            }
             State::Stream(streaming) => streaming.produce(),
             _ => {}
         }

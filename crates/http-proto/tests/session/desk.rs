@@ -126,7 +126,7 @@ impl Receiver for Upload {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Response {
+    fn finish(mut self: Box<Self>, _: &Request<'_>) -> Response {
         self.over = true;
         Response::new(Status::CREATED).body(Body::Bytes(std::mem::take(&mut self.content)))
     }
