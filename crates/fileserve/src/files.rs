@@ -7,13 +7,14 @@ use std::sync::Arc;
 use http_proto::server::{Answer, Body, Exchange, Handler, Request, Response};
 use http_proto::{Method, Status, Target, error_page};
 
-use crate::access_log::{self, AccessLog, LogName};
+use crate::access_log::AccessLog;
 use crate::compress::Compressor;
 use crate::hot::{CacheLimits, Hot};
+use crate::own_log::OwnLog;
 use crate::pages::Pages;
 use crate::path::RelPath;
 use crate::refusal::Refusal;
-use crate::root::{FileId, Kind, Opened, Root};
+use crate::root::{Kind, Opened, Root};
 use crate::sweeper::Sweeper;
 
 /// The files beneath one directory, served over HTTP: a [`Handler`].
@@ -25,9 +26,7 @@ pub struct Files {
     pub(crate) pages: Pages,
     pub(crate) compressor: Compressor,
     pub(crate) hot: Hot,
-    log: Arc<AccessLog>,
-    /// A log that a run without arguments has left in the root.
-    left_log: LogName,
+    pub(crate) own_log: Arc<OwnLog>,
     /// For uploads; `None` where there are none.
     sweeper: Option<Arc<Sweeper>>,
 }
@@ -121,17 +120,8 @@ impl Files {
         };
         let compressor = Compressor::new(options.gzip)?;
         let hot = Hot::new(Arc::clone(&root), options.cache, options.workers)?;
-        let left_log = LogName::new(root.id()?, access_log::DEFAULT_NAME.as_bytes());
-        Ok(Files {
-            root,
-            options,
-            pages: Pages::default(),
-            compressor,
-            hot,
-            log,
-            left_log,
-            sweeper,
-        })
+        let own_log = Arc::new(OwnLog::new(log, root.id()?));
+        Ok(Files { root, options, pages: Pages::default(), compressor, hot, own_log, sweeper })
     }
 
     /// The response, as far as `reach` allows one. Uploads are not begun here.
@@ -192,7 +182,7 @@ impl Files {
             return Err(Refusal::OwnLog.into());
         }
         let opened = opened?;
-        match self.is_log(opened.facts.id) {
+        match self.own_log.is(opened.facts.id) {
             true => Err(Refusal::OwnLog.into()),
             false => Ok(opened),
         }
@@ -204,37 +194,18 @@ impl Files {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Ok(false);
         };
-        if !self.log_names().any(|log| log.covers(name)) {
+        if !self.own_log.may_name(path) {
             return Ok(false);
         }
         if reach == Reach::Memory {
             return Err(Stop::WouldBlock);
         }
         match self.root.look_at(&parent) {
-            Ok(dir) => Ok(self.names_log(dir.id, name)),
+            Ok(dir) => Ok(self.own_log.names(dir.id, name)),
             // Where there is no directory there is no log.
             Err(Refusal::NotFound | Refusal::NotADirectory) => Ok(false),
             Err(refusal) => Err(refusal.into()),
         }
-    }
-
-    /// Whether a file `name` in the directory `dir` would be the log or an earlier part of it.
-    pub(crate) fn names_log(&self, dir: FileId, name: &[u8]) -> bool {
-        self.log_names().any(|log| log.is_in(dir) && log.covers(name))
-    }
-
-    /// Whether the name alone could be that of the log or an earlier part of it.
-    pub(crate) fn may_name_log(&self, path: &RelPath) -> bool {
-        path.file_name().is_some_and(|name| self.log_names().any(|log| log.covers(name)))
-    }
-
-    fn log_names(&self) -> impl Iterator<Item = &LogName> {
-        self.log.names().iter().chain([&self.left_log])
-    }
-
-    /// Whether a file is the access log: whoever reads it learns of everybody else's requests.
-    pub(crate) fn is_log(&self, id: FileId) -> bool {
-        self.log.identity() == Some((id.device, id.inode))
     }
 
     /// The answer to a refused request.
@@ -295,7 +266,7 @@ impl Handler for Files {
     }
 
     fn record(&self, exchange: &Exchange<'_>) {
-        self.log.record(exchange);
+        self.own_log.record(exchange);
     }
 }
 

@@ -82,8 +82,8 @@ impl Files {
         })?;
         let dir = opened.facts.id;
         listing.entries.retain(|Entry { name, facts }| {
-            let is_named_log = facts.kind == Kind::File && self.names_log(dir, name);
-            !(is_named_log || self.is_log(facts.id))
+            let is_named_log = facts.kind == Kind::File && self.own_log.names(dir, name);
+            !(is_named_log || self.own_log.is(facts.id))
         });
         let page = self.pages.body(listing::html(path, listing))?;
         drop(turn);

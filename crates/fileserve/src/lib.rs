@@ -45,6 +45,7 @@ mod get;
 mod hot;
 pub mod listing;
 mod mime;
+mod own_log;
 mod pages;
 mod path;
 mod refusal;

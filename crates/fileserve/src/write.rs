@@ -199,7 +199,7 @@ impl Receiver for Upload {
         file.write_all(bytes).map_err(|error| files::refusal_page(Refusal::from_io(&error)))
     }
 
-    fn finish(mut self: Box<Self>) -> Response {
+    fn finish(mut self: Box<Self>, _: &Request<'_>) -> Response {
         let response = match self.place() {
             Err(refusal) => return files::refusal_page(refusal),
             // RFC 9110 §9.3.4: 201 for a file that was not there, else 200 or 204.

@@ -142,7 +142,7 @@ impl Site {
             Answer::Respond(response) => response,
             Answer::Receive(receiver) => {
                 assert!(at_once.is_none(), "{text}: content must be asked for first");
-                receive(receiver, content.as_bytes())
+                Begun { head, receiver }.receive_all(content.as_bytes())
             }
         };
         if let Some(at_once) = &at_once {
@@ -152,10 +152,10 @@ impl Site {
     }
 
     /// Begins an upload that the caller goes on with.
-    pub(crate) fn begin(&self, text: &str) -> Box<dyn Receiver> {
+    pub(crate) fn begin(&self, text: &str) -> Begun {
         let (head, _) = spell(text);
         match with_request(&head, SystemTime::now(), |request| self.files.answer(request)) {
-            Answer::Receive(receiver) => receiver,
+            Answer::Receive(receiver) => Begun { head, receiver },
             Answer::Respond(response) => panic!("{text}: {}", brief(&response)),
         }
     }
@@ -218,13 +218,30 @@ fn with_request<T>(head: &[u8], now: SystemTime, ask: impl FnOnce(&Request<'_>) 
     ask(&Request { head: &head, peer: address, local: address, worker: 0, now, arrived: None })
 }
 
-pub(crate) fn receive(mut receiver: Box<dyn Receiver>, content: &[u8]) -> Response {
-    for piece in content.chunks(3) {
-        if let Err(response) = receiver.receive(piece) {
-            return response;
-        }
+/// An upload under way.
+pub(crate) struct Begun {
+    head: Vec<u8>,
+    receiver: Box<dyn Receiver>,
+}
+
+impl Begun {
+    pub(crate) fn receive(&mut self, piece: &[u8]) -> Result<(), Response> {
+        self.receiver.receive(piece)
     }
-    receiver.finish()
+
+    pub(crate) fn finish(self) -> Response {
+        let Begun { head, receiver } = self;
+        with_request(&head, SystemTime::now(), |request| receiver.finish(request))
+    }
+
+    fn receive_all(mut self, content: &[u8]) -> Response {
+        for piece in content.chunks(3) {
+            if let Err(response) = self.receive(piece) {
+                return response;
+            }
+        }
+        self.finish()
+    }
 }
 
 /// Status, then the reason, or else where to, which part, what is allowed, and the content.
