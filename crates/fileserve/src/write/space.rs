@@ -1,0 +1,238 @@
+//! Decides whether there is room for an upload: among those under way, within the quota of the
+//! tree, and on the disk, some of which stays free.
+
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{AtFlags, FileType, fstatvfs, statat};
+
+use super::tree;
+use crate::options::Uploads;
+use crate::path;
+use crate::refusal::Refusal;
+use crate::root::Root;
+
+/// What a file takes is counted in steps of this many octets, as disks do; an empty file takes one,
+/// so that no number of them is free.
+const BLOCK_BYTES: u64 = 4096;
+
+/// How often the tree may be counted anew because it seems full: others remove files, too.
+const RECOUNT_FULL: Duration = Duration::from_secs(10);
+
+/// How long a count is believed: others also add files.
+const RECOUNT: Duration = Duration::from_secs(600);
+
+/// The bounds on all uploads together.
+pub(super) struct Space {
+    root: Arc<Root>,
+    limits: Uploads,
+    under_way: AtomicUsize,
+    usage: Mutex<Usage>,
+}
+
+/// What the tree takes. Not kept where there is no quota.
+#[derive(Default)]
+struct Usage {
+    /// Of files that are there: as counted, with what has been stored and removed since.
+    stored: u64,
+    /// Of files that are coming in.
+    coming: u64,
+    /// `None` while it has never been counted.
+    counted: Option<Instant>,
+}
+
+/// The right of one request to store something.
+pub(super) struct Turn(Arc<Space>);
+
+/// The room of one file that is coming in; dropped, it is free again.
+pub(super) struct Claim {
+    space: Arc<Space>,
+    octets: u64,
+}
+
+impl Space {
+    pub(super) fn new(root: Arc<Root>, limits: Uploads) -> Space {
+        Space { root, limits, under_way: AtomicUsize::new(0), usage: Mutex::default() }
+    }
+
+    /// The right to take in what a request brings.
+    ///
+    /// # Errors
+    /// `Busy` when as many others have it as may.
+    pub(super) fn turn(self: &Arc<Self>) -> Result<Turn, Refusal> {
+        let more = |count| (count < self.limits.at_once).then_some(count + 1);
+        match self.under_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) {
+            Ok(_) => Ok(Turn(Arc::clone(self))),
+            Err(_) => Err(Refusal::Busy),
+        }
+    }
+
+    /// Room for an empty file in the file system of `dir`, if `announced` octets of content would
+    /// fit as well. They are not set aside: whoever announces much and sends little would keep
+    /// others out.
+    ///
+    /// # Errors
+    /// `StorageFull` or `QuotaReached` when there is no room.
+    pub(super) fn claim(
+        self: &Arc<Self>,
+        dir: impl AsFd,
+        announced: u64,
+    ) -> Result<Claim, Refusal> {
+        self.leaves_some_free(dir, announced)?;
+        self.admit(taken_by(announced), taken_by(0))?;
+        Ok(Claim { space: Arc::clone(self), octets: 0 })
+    }
+
+    /// Takes note that a file of `octets` is there no more.
+    pub(super) fn release(&self, octets: u64) {
+        let mut usage = self.usage();
+        usage.stored = usage.stored.saturating_sub(taken_by(octets));
+    }
+
+    /// Whether `more` octets leave as much free as is to stay free.
+    fn leaves_some_free(&self, dir: impl AsFd, more: u64) -> Result<(), Refusal> {
+        // Where nobody knows how much is free, the disk itself will say when it is full.
+        let Ok(disk) = fstatvfs(dir) else { return Ok(()) };
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        match free >= self.limits.keep_free.saturating_add(more) {
+            true => Ok(()),
+            false => Err(Refusal::StorageFull),
+        }
+    }
+
+    /// Claims `claimed` octets, if the quota has room for `needed`.
+    fn admit(&self, needed: u64, claimed: u64) -> Result<(), Refusal> {
+        let Some(quota) = self.limits.quota else { return Ok(()) };
+        let mut usage = self.usage();
+        let fits = |usage: &Usage| {
+            let taken = usage.stored.saturating_add(usage.coming);
+            taken.saturating_add(needed) <= quota
+        };
+        let age = usage.counted.map(|at| at.elapsed());
+        if age.is_none_or(|age| age > RECOUNT || (age > RECOUNT_FULL && !fits(&usage))) {
+            // Other uploads wait for it, on their own threads of the pool.
+            usage.stored = count(&self.root);
+            usage.counted = Some(Instant::now());
+        }
+        if !fits(&usage) {
+            return Err(Refusal::QuotaReached);
+        }
+        usage.coming += claimed;
+        Ok(())
+    }
+
+    fn usage(&self) -> MutexGuard<'_, Usage> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Claim {
+    /// Makes room for `more` octets, in the file system of `dir`.
+    ///
+    /// # Errors
+    /// `StorageFull` or `QuotaReached` when there is none.
+    pub(super) fn grow(&mut self, dir: impl AsFd, more: u64) -> Result<(), Refusal> {
+        self.space.leaves_some_free(dir, more)?;
+        let further = taken_by(self.octets + more) - taken_by(self.octets);
+        self.space.admit(further, further)?;
+        self.octets += more;
+        Ok(())
+    }
+
+    /// The file is stored, in the place of one of `replaced` octets if there was one.
+    pub(super) fn settle(self, replaced: Option<u64>) {
+        let mut usage = self.space.usage();
+        let stored = usage.stored.saturating_add(taken_by(self.octets));
+        usage.stored = stored.saturating_sub(replaced.map_or(0, taken_by));
+        // What was claimed for it is free once this is dropped.
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut usage = self.space.usage();
+        usage.coming = usage.coming.saturating_sub(taken_by(self.octets));
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a file of `octets` is counted as.
+fn taken_by(octets: u64) -> u64 {
+    octets.max(1).checked_next_multiple_of(BLOCK_BYTES).unwrap_or(u64::MAX)
+}
+
+/// What all files beneath `root` take; one with several names counts once for each.
+fn count(root: &Root) -> u64 {
+    let mut sum: u64 = 0;
+    tree::walk(root, &AtomicBool::new(false), |found| {
+        // What is coming in is counted already.
+        if found.kind == FileType::RegularFile
+            && !path::is_upload(found.name)
+            && let Ok(stat) = statat(found.dir, found.name, AtFlags::SYMLINK_NOFOLLOW)
+        {
+            sum = sum.saturating_add(taken_by(u64::try_from(stat.st_size).unwrap_or(0)));
+        }
+    });
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn space(
+        quota: Option<u64>,
+        keep_free: u64,
+        at_once: usize,
+    ) -> (tempfile::TempDir, Arc<Space>) {
+        let home = tempfile::tempdir().expect("a directory");
+        let root = Arc::new(Root::open(home.path()).expect("a root"));
+        let limits = Uploads { quota, keep_free, at_once, ..Uploads::default() };
+        (home, Arc::new(Space::new(root, limits)))
+    }
+
+    #[test]
+    fn only_so_many_requests_may_store_something_at_once() {
+        let (_home, space) = space(None, 0, 2);
+        let turns = [space.turn().expect("the first"), space.turn().expect("the second")];
+        assert_eq!(space.turn().map(drop), Err(Refusal::Busy));
+        drop(turns);
+        assert!(space.turn().is_ok());
+    }
+
+    #[test]
+    fn what_is_there_and_what_is_coming_share_the_quota() {
+        let (home, space) = space(Some(10 * BLOCK_BYTES), 0, 9);
+        std::fs::create_dir(home.path().join("dir")).expect("a directory");
+        std::fs::write(home.path().join("dir/a"), vec![0; 2 * BLOCK_BYTES as usize]).expect("a");
+        std::fs::write(home.path().join("empty"), "").expect("takes a block");
+        let dir = std::fs::File::open(home.path()).expect("a directory");
+        assert_eq!(space.claim(&dir, 8 * BLOCK_BYTES).map(drop), Err(Refusal::QuotaReached));
+        let mut first = space.claim(&dir, 7 * BLOCK_BYTES).expect("just fits");
+        first.grow(&dir, 5 * BLOCK_BYTES).expect("there is room for five of seven");
+        let mut second = space.claim(&dir, 1).expect("there is room for two more");
+        assert_eq!(second.grow(&dir, 2 * BLOCK_BYTES + 1), Err(Refusal::QuotaReached));
+        second.grow(&dir, BLOCK_BYTES + 1).expect("up to the last block");
+        assert_eq!(space.claim(&dir, 0).map(drop), Err(Refusal::QuotaReached));
+        drop(second);
+        first.settle(Some(2 * BLOCK_BYTES));
+        let rest = space.claim(&dir, 4 * BLOCK_BYTES).expect("one of two has been replaced");
+        space.release(BLOCK_BYTES);
+        drop(rest);
+        assert!(space.claim(&dir, 5 * BLOCK_BYTES).is_ok(), "and one has gone");
+    }
+
+    #[test]
+    fn some_of_the_disk_stays_free() {
+        let (home, space) = space(None, u64::MAX, 9);
+        let dir = std::fs::File::open(home.path()).expect("a directory");
+        assert_eq!(space.claim(&dir, 0).map(drop), Err(Refusal::StorageFull));
+    }
+}
