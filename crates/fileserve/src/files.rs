@@ -1,6 +1,5 @@
 //! Decides who answers a request: which method goes where, and what is told of the rest.
 
-use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,13 +8,15 @@ use http_proto::{Method, Status, Target, error_page};
 
 use crate::access_log::AccessLog;
 use crate::compress::Compressor;
-use crate::hot::{CacheLimits, Hot};
+use crate::guard::Guard;
+use crate::hot::Hot;
+use crate::options::Options;
 use crate::own_log::OwnLog;
 use crate::pages::Pages;
 use crate::path::RelPath;
 use crate::refusal::Refusal;
 use crate::root::{Kind, Opened, Root};
-use crate::sweeper::Sweeper;
+use crate::write::Writes;
 
 /// The files beneath one directory, served over HTTP: a [`Handler`].
 ///
@@ -27,50 +28,9 @@ pub struct Files {
     pub(crate) compressor: Compressor,
     pub(crate) hot: Hot,
     pub(crate) own_log: Arc<OwnLog>,
-    /// For uploads; `None` where there are none.
-    sweeper: Option<Arc<Sweeper>>,
-}
-
-/// What is served, and what may be done to it.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// PUT, POST and DELETE are served. Default: no.
-    pub writable: bool,
-    /// A directory without an `index.html` is listed. Default: yes.
-    pub listing: bool,
-    /// Names that start with a dot are served and listed. Default: no.
-    pub hidden: bool,
-    /// A text `page.html` with a `page.html.br`, `.zst` or `.gz` beside it, not older than itself,
-    /// is sent as that to clients that accept it. Default: yes.
-    pub precompressed: bool,
-    /// A text of more than 1 KiB is compressed with gzip for clients that accept it, unless a
-    /// compressed copy is at hand. Default: no.
-    pub gzip: bool,
-    /// What caches are told of a file, unless [its name](crate::is_fingerprinted) says that it
-    /// will never change: the value of Cache-Control (RFC 9111 §5.2). `None` to say nothing of any
-    /// file. Default: `no-cache`, so that whoever has a copy asks whether it is still good, which
-    /// costs a 304, and no page is ever stale.
-    pub cache_control: Option<Cow<'static, str>>,
-    /// What is kept of files that are asked for often. Default: see [`CacheLimits`].
-    pub cache: CacheLimits,
-    /// How many workers there are ([`Request::worker`] goes up to this): each keeps for itself.
-    /// Default: one per core, as for tcp-core.
-    pub workers: usize,
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            writable: false,
-            listing: true,
-            hidden: false,
-            precompressed: true,
-            gzip: false,
-            cache_control: Some(Cow::Borrowed("no-cache")),
-            cache: CacheLimits::default(),
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
-        }
-    }
+    guard: Guard,
+    /// `None` where nothing is written.
+    writes: Option<Arc<Writes>>,
 }
 
 /// How far a file may be looked for.
@@ -114,31 +74,33 @@ impl Files {
         log: Arc<AccessLog>,
     ) -> std::io::Result<Files> {
         let root = Arc::new(Root::open(root)?);
-        let sweeper = match options.writable {
-            true => Some(Arc::new(Sweeper::start()?)),
+        let own_log = Arc::new(OwnLog::new(log, root.id()?));
+        let writes = match options.writable {
+            true => Some(Arc::new(Writes::new(&root, &own_log, options.uploads.clone())?)),
             false => None,
         };
+        let guard = Guard::new(options.hosts.clone());
         let compressor = Compressor::new(options.gzip)?;
         let hot = Hot::new(Arc::clone(&root), options.cache, options.workers)?;
-        let own_log = Arc::new(OwnLog::new(log, root.id()?));
-        Ok(Files { root, options, pages: Pages::default(), compressor, hot, own_log, sweeper })
+        let pages = Pages::default();
+        Ok(Files { root, options, pages, compressor, hot, own_log, guard, writes })
     }
 
     /// The response, as far as `reach` allows one. Uploads are not begun here.
     fn respond(&self, request: &Request<'_>, reach: Reach) -> Result<Response, Stop> {
-        match request.head.method {
-            Method::Get | Method::Head => self.get(request, reach),
-            Method::Delete if self.options.writable => match reach {
+        match (request.head.method, &self.writes) {
+            (Method::Get | Method::Head, _) => self.get(request, reach),
+            (Method::Delete, Some(writes)) => match reach {
                 Reach::Memory => Err(Stop::WouldBlock),
-                Reach::Disk => Ok(self.delete(request)),
+                Reach::Disk => Ok(self.delete(request, writes)),
             },
-            Method::Put | Method::Post if self.options.writable => Err(Stop::WouldBlock),
-            Method::Put | Method::Post | Method::Delete => Err(Refusal::ReadOnly.into()),
-            Method::Options => Ok(self.options_response(request.head.target)),
-            Method::Patch | Method::Trace | Method::Connect => {
+            (Method::Put | Method::Post, Some(_)) => Err(Stop::WouldBlock),
+            (Method::Put | Method::Post | Method::Delete, None) => Err(Refusal::ReadOnly.into()),
+            (Method::Options, _) => Ok(self.options_response(request.head.target)),
+            (Method::Patch | Method::Trace | Method::Connect, _) => {
                 Err(Refusal::MethodNotAllowed.into())
             }
-            Method::Other(_) => {
+            (Method::Other(_), _) => {
                 Ok(Response::error(Status::NOT_IMPLEMENTED).reason("unknown-method"))
             }
         }
@@ -229,6 +191,13 @@ pub(crate) fn refusal_page(refusal: Refusal) -> Response {
         Refusal::ParentMissing => {
             response.body(conflict("There is no such directory to write to."))
         }
+        Refusal::DirectoryNotEmpty => response.body(conflict("The directory is not empty.")),
+        Refusal::Exists => response.body(conflict("Something else has that name.")),
+        Refusal::ForeignHost => response.body(Body::Bytes(error_page::page(
+            "Error 421 Misdirected Request",
+            "This server answers on this machine only, and not to that name. If the name is meant \
+             to work, it has to be told to the server (--host).",
+        ))),
         // §12.5.3: this is all that would do.
         Refusal::CodedContent => response.field("Accept-Encoding", "identity"),
         _ if refusal.status() == Status::SERVICE_UNAVAILABLE => response.field("Retry-After", "1"),
@@ -238,6 +207,9 @@ pub(crate) fn refusal_page(refusal: Refusal) -> Response {
 
 impl Handler for Files {
     fn recall(&self, request: &Request<'_>) -> Option<Response> {
+        if let Err(refusal) = self.guard.check(request) {
+            return Some(self.refused(refusal));
+        }
         if let Some(response) = self.hot.answer(self, request) {
             return Some(response);
         }
@@ -251,11 +223,11 @@ impl Handler for Files {
     }
 
     fn answer(&self, request: &Request<'_>) -> Answer {
-        if let (Some(sweeper), Method::Put | Method::Post) = (&self.sweeper, request.head.method) {
-            return match self.upload(request, sweeper) {
-                Ok(receiver) => Answer::Receive(receiver),
-                Err(response) => response.into(),
-            };
+        if let Err(refusal) = self.guard.check(request) {
+            return self.refused(refusal).into();
+        }
+        if let (Some(writes), Method::Put | Method::Post) = (&self.writes, request.head.method) {
+            return self.upload(request, writes);
         }
         match self.respond(request, Reach::Disk) {
             Ok(response) => response.into(),

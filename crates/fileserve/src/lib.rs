@@ -37,14 +37,17 @@
 //! for a while pays nothing and is sometimes wrong. What the kernel cannot tell of is opened for
 //! each request and judged by its own descriptor.
 
+mod accept;
 pub mod access_log;
 mod cache_control;
 mod compress;
 mod files;
 mod get;
+mod guard;
 mod hot;
 pub mod listing;
 mod mime;
+mod options;
 mod own_log;
 mod pages;
 mod path;
@@ -52,15 +55,15 @@ mod refusal;
 mod representation;
 mod root;
 mod selected;
-mod sweeper;
 mod validators;
 mod write;
 
 pub use access_log::{AccessLog, LogFormat, UnknownLogFormat};
 pub use cache_control::is_fingerprinted;
-pub use files::{Files, Options};
+pub use files::Files;
 pub use hot::CacheLimits;
 pub use mime::media_type;
+pub use options::{Forms, Hosts, OnConflict, Options, Uploads};
 pub use path::RelPath;
 pub use refusal::Refusal;
 pub use root::{Entry, Facts, FileId, Kind, LISTED_NAMES_MAX, Listing, Opened, Root};

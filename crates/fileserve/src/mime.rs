@@ -57,6 +57,14 @@ pub(crate) fn is_compressible(media_type: &str) -> bool {
         )
 }
 
+/// Whether a browser that shows content of this type runs the scripts in it. XML of any kind can
+/// hold elements of XHTML.
+pub(crate) fn can_hold_scripts(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default();
+    essence.ends_with("+xml")
+        || matches!(essence, "text/html" | "text/xml" | "application/xml" | "text/xsl")
+}
+
 /// Files that have names of their own instead of extensions.
 fn by_whole_name(name: &[u8]) -> &'static str {
     const TEXTS: [&str; 22] = [

@@ -228,14 +228,17 @@ fn check_lengths(segment: usize, path: usize) -> Result<(), Refusal> {
 
 fn check_hidden(segment: &[u8], serve_hidden: bool) -> Result<(), Refusal> {
     let hidden = segment.starts_with(b".") && segment != b".well-known";
-    // In any case, since some directories fold case.
-    let temporary = segment
-        .get(..UPLOAD_PREFIX.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(UPLOAD_PREFIX.as_bytes()));
-    match temporary || (hidden && !serve_hidden) {
+    match is_upload(segment) || (hidden && !serve_hidden) {
         true => Err(Refusal::Hidden),
         false => Ok(()),
     }
+}
+
+/// Whether a file of that name is an upload under way, or what is left of one. In any case, since
+/// some directories fold case.
+pub(crate) fn is_upload(name: &[u8]) -> bool {
+    name.get(..UPLOAD_PREFIX.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(UPLOAD_PREFIX.as_bytes()))
 }
 
 #[cfg(test)]

@@ -36,6 +36,19 @@ pub enum Refusal {
     /// taken for what it is not (RFC 9110 §9.3.4, §15.5.16).
     #[error("coded content cannot be written")]
     CodedContent,
+    /// A PUT of a directory that has content.
+    #[error("a directory has no content of its own")]
+    DirectoryContent,
+    /// A request by a host name that is not this server's, over a loopback address: a page from
+    /// elsewhere may have had its own name lead here.
+    #[error("the request names another host")]
+    ForeignHost,
+    /// A write that a browser sends on behalf of another site.
+    #[error("another site asks for a write")]
+    CrossSite,
+    /// A write whose Origin field names another origin.
+    #[error("another origin asks for a write")]
+    ForeignOrigin,
     /// Nothing has that name.
     #[error("no such file")]
     NotFound,
@@ -76,9 +89,12 @@ pub enum Refusal {
     /// Content longer than the server or the file system takes.
     #[error("the content is too large")]
     ContentTooLarge,
-    /// The disk or the quota is full.
+    /// The disk, or the part of it that may be filled, is full.
     #[error("no space left")]
     StorageFull,
+    /// The files of the tree take as much as they may.
+    #[error("the quota is reached")]
+    QuotaReached,
     /// The process or the system has no descriptor left. The file may well exist.
     #[error("out of file descriptors")]
     OutOfDescriptors,
@@ -139,7 +155,8 @@ impl Refusal {
     pub fn status(self) -> Status {
         match self {
             Refusal::BadEscape | Refusal::PartialContent => Status::BAD_REQUEST,
-            Refusal::CodedContent => Status::UNSUPPORTED_MEDIA_TYPE,
+            Refusal::CodedContent | Refusal::DirectoryContent => Status::UNSUPPORTED_MEDIA_TYPE,
+            Refusal::ForeignHost => Status::MISDIRECTED_REQUEST,
             Refusal::EncodedSlash
             | Refusal::OutsideRoot
             | Refusal::NameTooLong
@@ -150,14 +167,17 @@ impl Refusal {
             | Refusal::NotADirectory
             | Refusal::SymlinkLoop
             | Refusal::NotRegular => Status::NOT_FOUND,
-            Refusal::NotPermitted | Refusal::ReadOnlyDisk => Status::FORBIDDEN,
+            Refusal::NotPermitted
+            | Refusal::ReadOnlyDisk
+            | Refusal::CrossSite
+            | Refusal::ForeignOrigin => Status::FORBIDDEN,
             Refusal::ReadOnly | Refusal::MethodNotAllowed => Status::METHOD_NOT_ALLOWED,
             Refusal::IsDirectory
             | Refusal::DirectoryNotEmpty
             | Refusal::Exists
             | Refusal::ParentMissing => Status::CONFLICT,
             Refusal::ContentTooLarge => Status::CONTENT_TOO_LARGE,
-            Refusal::StorageFull => Status::INSUFFICIENT_STORAGE,
+            Refusal::StorageFull | Refusal::QuotaReached => Status::INSUFFICIENT_STORAGE,
             // These pass. A 404 would be remembered, by caches and by search engines.
             Refusal::OutOfDescriptors | Refusal::OutOfMemory | Refusal::Busy => {
                 Status::SERVICE_UNAVAILABLE
@@ -178,6 +198,10 @@ impl Refusal {
             Refusal::NotListed => "not-listed",
             Refusal::PartialContent => "partial-content",
             Refusal::CodedContent => "coded-content",
+            Refusal::DirectoryContent => "directory-content",
+            Refusal::ForeignHost => "foreign-host",
+            Refusal::CrossSite => "cross-site",
+            Refusal::ForeignOrigin => "foreign-origin",
             Refusal::NotFound => "not-found",
             Refusal::NotADirectory => "not-a-directory",
             Refusal::SymlinkLoop => "symlink-loop",
@@ -192,6 +216,7 @@ impl Refusal {
             Refusal::ParentMissing => "parent-missing",
             Refusal::ContentTooLarge => "content-too-large",
             Refusal::StorageFull => "storage-full",
+            Refusal::QuotaReached => "quota-reached",
             Refusal::OutOfDescriptors => "out-of-descriptors",
             Refusal::OutOfMemory => "out-of-memory",
             Refusal::Busy => "busy",
@@ -256,6 +281,11 @@ mod tests {
             (Refusal::MethodNotAllowed, 405),
             (Refusal::ParentMissing, 409),
             (Refusal::CodedContent, 415),
+            (Refusal::DirectoryContent, 415),
+            (Refusal::ForeignHost, 421),
+            (Refusal::CrossSite, 403),
+            (Refusal::ForeignOrigin, 403),
+            (Refusal::QuotaReached, 507),
             (Refusal::ShortRead, 500),
         ];
         for (refusal, status) in table {

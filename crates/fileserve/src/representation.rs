@@ -30,6 +30,18 @@ pub(crate) struct Representation<'f> {
     pub(crate) negotiated: bool,
     /// What caches are told.
     pub(crate) cache_control: Option<&'f str>,
+    pub(crate) trust: Trust,
+}
+
+/// How far a browser may trust a file, depending on who may have put it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Its author is the owner of the site.
+    Full,
+    /// It may be anybody's: it is what its type says, whatever it looks like.
+    AsTyped,
+    /// The same, and it can hold scripts: they do not run, and it has an origin of its own.
+    Sandboxed,
 }
 
 impl Files {
@@ -83,6 +95,16 @@ impl Files {
             media_type,
             negotiated: negotiates && mime::is_compressible(media_type),
             cache_control: cache_control::told(usual, name, facts, now),
+            trust: self.trust(media_type),
+        }
+    }
+
+    /// How far files of a type may be trusted.
+    fn trust(&self, media_type: &str) -> Trust {
+        match (self.options.writable, self.options.uploads.trusted) {
+            (false, _) => Trust::Full,
+            (true, false) if mime::can_hold_scripts(media_type) => Trust::Sandboxed,
+            (true, _) => Trust::AsTyped,
         }
     }
 

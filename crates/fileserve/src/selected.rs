@@ -8,7 +8,7 @@ use http_proto::range::{self, RangeRequest};
 use http_proto::server::{Request, Response};
 use http_proto::{Coding, Method, Status, Validators};
 
-use crate::representation::Representation;
+use crate::representation::{Representation, Trust};
 use crate::root::Facts;
 use crate::{get, validators};
 
@@ -107,7 +107,18 @@ impl<'r> Selected<'r> {
         if status == Status::PARTIAL_CONTENT && self.is_resumed() {
             return self.identified(response);
         }
-        self.identified(self.dated(response.field("Content-Type", self.form.media_type)))
+        let response = response.field("Content-Type", self.form.media_type);
+        self.identified(self.dated(self.distrusted(response)))
+    }
+
+    /// Adds what keeps a file that anybody may have put here from acting as the site.
+    fn distrusted(&self, response: Response) -> Response {
+        let typed = |response: Response| response.field("X-Content-Type-Options", "nosniff");
+        match self.form.trust {
+            Trust::Full => response,
+            Trust::AsTyped => typed(response),
+            Trust::Sandboxed => typed(response).field("Content-Security-Policy", "sandbox"),
+        }
     }
 
     /// A 206 whose content is several parts, and of that type.

@@ -11,7 +11,7 @@ use http_proto::server::{Body, Request, Response};
 use http_proto::{AcceptEncoding, Coding, FieldBlock, Fields, Status, Validators};
 
 use crate::get::INLINE_BYTES_MAX;
-use crate::representation::Representation;
+use crate::representation::{Representation, Trust};
 use crate::root::{self, Facts, Opened};
 use crate::selected::{Outcome, Selected};
 use crate::validators;
@@ -42,6 +42,7 @@ pub(super) struct Form {
     media_type: &'static str,
     negotiated: bool,
     cache_control: Option<Box<str>>,
+    trust: Trust,
     facts: Facts,
     known: Validators,
     /// The fields of the usual answer: all of it.
@@ -173,12 +174,13 @@ impl Form {
             }
             _ => Content::File(Arc::new(opened.file), RefCell::default()),
         };
-        let Representation { coding, media_type, negotiated, cache_control, .. } = form;
+        let Representation { coding, media_type, negotiated, cache_control, trust, .. } = form;
         Some(Form {
             coding,
             media_type,
             negotiated,
             cache_control: cache_control.map(Into::into),
+            trust,
             facts,
             known,
             whole,
@@ -221,6 +223,7 @@ impl Form {
             media_type: self.media_type,
             negotiated: self.negotiated,
             cache_control: self.cache_control.as_deref(),
+            trust: self.trust,
         };
         let selected = Selected::new(request, form, self.facts, &self.known);
         if selected.verdict() == Verdict::NotModified {

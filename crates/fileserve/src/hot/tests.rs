@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::AccessLog;
-use crate::files::Options;
+use crate::options::Options;
 
 struct Site {
     home: TempDir,
@@ -63,7 +63,7 @@ impl Site {
     }
 
     fn ask<T>(&self, path: &str, fields: &str, ask: impl FnOnce(&Request<'_>) -> T) -> T {
-        let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
         let head = RequestHead::parse(head.as_bytes(), &Limits::default()).expect("a request");
         let address = ([127, 0, 0, 1], 1).into();
         let now = SystemTime::now();
@@ -362,7 +362,7 @@ fn what_is_kept_is_compared_with_the_disk_now_and_then() {
     site.write("a.bin", "one");
     site.write("a.txt", "text");
     let later = |site: &Site, path: &str, by| {
-        let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let head = RequestHead::parse(head.as_bytes(), &Limits::default()).expect("a request");
         let address = ([127, 0, 0, 1], 1).into();
         let now = SystemTime::now() + by;

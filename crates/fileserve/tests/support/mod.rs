@@ -15,7 +15,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fileserve::{AccessLog, CacheLimits, Files, LogFormat, Options};
+use fileserve::{AccessLog, CacheLimits, Files, Hosts, LogFormat, Options, Uploads};
 use http_proto::server::{Answer, Body, Handler, Receiver, Request, Response};
 use http_proto::{Limits, RequestHead};
 use tempfile::TempDir;
@@ -25,12 +25,16 @@ pub(crate) const CHANGED: Duration = Duration::from_secs(784_111_777);
 
 pub(crate) const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
-/// Everything may be written; hidden names stay hidden.
-pub(crate) const WRITABLE: Options = Options { writable: true, ..OPTIONS };
+/// Everything may be written, to the last octet of the disk; hidden names stay hidden.
+pub(crate) const WRITABLE: Options =
+    Options { writable: true, uploads: Uploads { keep_free: 0, ..Uploads::DEFAULT }, ..OPTIONS };
 
 /// The defaults, but that caches are told nothing.
 pub(crate) const OPTIONS: Options = Options {
     writable: false,
+    uploads: Uploads::DEFAULT,
+    forms: None,
+    hosts: Hosts::Any,
     listing: true,
     hidden: false,
     precompressed: true,
@@ -189,7 +193,7 @@ fn spell(text: &str) -> (Vec<u8>, String) {
     let mut lines = lines.lines().map(|line| line.replace("CHANGED", &changed_in_hex()));
     let line = lines.next().unwrap();
     let version = if line.ends_with(" HTTP/1.0") { "" } else { " HTTP/1.1" };
-    let mut head = format!("{line}{version}\r\nHost: test\r\n");
+    let mut head = format!("{line}{version}\r\nHost: localhost\r\n");
     for line in lines {
         head.push_str(&line);
         head.push_str("\r\n");
