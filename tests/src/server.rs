@@ -42,7 +42,9 @@ pub struct ServerOptions {
 }
 
 impl ServerOptions {
-    /// The default: `httpd -b 127.0.0.1:0 ROOT`, with `ROOT` fresh and empty.
+    /// The default: `httpd -b 127.0.0.1:0 --host '*' ROOT`, with `ROOT` fresh and empty. With a
+    /// `--host` of your own only those are answered, and with `--host localhost` none but the
+    /// usual.
     pub fn new() -> Self {
         Self::default()
     }
@@ -128,6 +130,9 @@ impl Server {
         let mut command = Command::new(program);
         if options.binds() == 0 {
             command.args(["-b", "127.0.0.1:0"]);
+        }
+        if !options.args.iter().any(|arg| arg == "--host") {
+            command.args(["--host", "*"]);
         }
         command.args(&options.args).arg(&root).current_dir(dir.path());
         command.envs(options.env.iter().map(|(name, value)| (name, value)));
@@ -372,7 +377,7 @@ mod tests {
         let mut server = Server::spawn(&stub, ServerOptions::new().arg("--writable")).unwrap();
         assert_eq!(server.addr().port(), 9);
         assert!(
-            server.stderr().contains("args -b 127.0.0.1:0 --writable /"),
+            server.stderr().contains("args -b 127.0.0.1:0 --host * --writable /"),
             "{}",
             server.stderr()
         );

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use fileserve::{LogFormat, access_log};
+use fileserve::{LogFormat, OnConflict, access_log};
 
 use crate::values;
 
@@ -25,6 +25,10 @@ pub(crate) struct Args {
     /// Serve PUT, POST and DELETE as well; without it nothing can be changed
     #[arg(long)]
     pub(crate) writable: bool,
+
+    /// Answer to this host name as well as to localhost; may be repeated. '*' for any
+    #[arg(long, value_name = "NAME|*", value_parser = values::host)]
+    pub(crate) host: Vec<String>,
 
     /// Serve and list names that start with a dot
     #[arg(long)]
@@ -59,6 +63,9 @@ pub(crate) struct Args {
     #[arg(short, long)]
     pub(crate) verbose: bool,
 
+    #[command(flatten, next_help_heading = "Writing")]
+    pub(crate) writing: Writing,
+
     #[command(flatten, next_help_heading = "Threads and limits")]
     pub(crate) limits: Limits,
 }
@@ -69,6 +76,43 @@ Examples:
   httpd -b 0.0.0.0:8080 site       the directory 'site', for the whole network
   httpd --writable drop            uploads too:  curl -T photo.jpg http://127.0.0.1:8080/
   httpd --access-log - -b 0 .      a free port, and who asks for what on the screen";
+
+/// What may be written where --writable lets anything be.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Writing {
+    /// What becomes of an uploaded file whose name is taken: rename, reject or replace
+    #[arg(long, value_name = "POLICY", default_value = "rename", value_parser = values::on_conflict)]
+    pub(crate) on_conflict: OnConflict,
+
+    /// PUT makes directories (dir/ or those above a file), DELETE removes empty ones
+    #[arg(long)]
+    pub(crate) directories: bool,
+
+    /// Let HTML and SVG files run scripts, whoever has uploaded them
+    #[arg(long)]
+    pub(crate) trust_uploads: bool,
+
+    /// Most that all files may take together [default: no bound]
+    #[arg(long, value_name = "BYTES", value_parser = values::size)]
+    pub(crate) quota: Option<u64>,
+
+    /// How much of the disk stays free
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = values::size)]
+    pub(crate) keep_free: u64,
+
+    /// Uploads at once; a further one is told 503
+    #[arg(long, value_name = "N", default_value = "256",
+          value_parser = |text: &str| values::within::<usize>(text, 1..=100_000))]
+    pub(crate) uploads_max: usize,
+
+    /// Keep forms that pages send with POST in this directory, a file for each page
+    #[arg(long, value_name = "DIR")]
+    pub(crate) forms: Option<PathBuf>,
+
+    /// Keep the sender's address with each form
+    #[arg(long)]
+    pub(crate) forms_address: bool,
+}
 
 /// Flags that most people never need.
 #[derive(Debug, clap::Args)]
@@ -158,13 +202,21 @@ mod tests {
             --pool 3 --cache 6M --max-connections 4 \
             --request-line-max 100 --head-max 200 --fields-max 5 \
             --body-max 1K --head-timeout 1 --idle-timeout 2 --stall-timeout 3 --min-rate 0 \
-            --rate-grace 0.5 --drain 5 dir";
+            --rate-grace 0.5 --drain 5 --host a.example --host b --on-conflict replace \
+            --directories --trust-uploads --quota 3G --keep-free 0 --uploads-max 7 \
+            --forms kept --forms-address dir";
         let args = Args::try_parse_from(line.split_whitespace()).expect("a good line");
         assert_eq!(args.bind, ["127.0.0.1:80".parse(), "[::]:81".parse()].map(Result::unwrap));
         assert!(args.writable && args.hidden && args.no_listing && args.verbose);
         assert_eq!((args.gzip, args.cache_control.as_str()), (true, "max-age=60"));
         assert_eq!((args.access_log.to_str(), args.root.to_str()), (Some("-"), Some("dir")));
         assert_eq!(args.log_format, LogFormat::Json);
+        assert_eq!(args.host, ["a.example", "b"]);
+        let writing = args.writing;
+        assert!(writing.directories && writing.trust_uploads && writing.forms_address);
+        assert_eq!(writing.on_conflict, OnConflict::Replace);
+        assert_eq!((writing.quota, writing.keep_free), (Some(3 << 30), 0));
+        assert_eq!((writing.uploads_max, writing.forms), (7, Some("kept".into())));
         let limits = args.limits;
         assert_eq!(
             (limits.workers, limits.pool, limits.max_connections),

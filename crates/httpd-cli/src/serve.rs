@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
-use fileserve::{AccessLog, CacheLimits, Files, Options, Root};
+use fileserve::{AccessLog, CacheLimits, Files, Forms, Hosts, Options, Root, Uploads};
 use http_proto::server::{Config, Http};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -30,6 +30,13 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
     let log = Arc::new(open_log(args, typed, limits.workers)?);
     let options = Options {
         writable: args.writable,
+        uploads: uploads(args),
+        forms: args
+            .writing
+            .forms
+            .clone()
+            .map(|dir| Forms { dir, address: args.writing.forms_address }),
+        hosts: hosts(args),
         listing: !args.no_listing,
         hidden: args.hidden,
         precompressed: !args.no_precompressed,
@@ -101,6 +108,28 @@ fn limits(args: &Args) -> Limits {
         pace: pace(args),
         drain: flags.drain,
         ..default
+    }
+}
+
+fn uploads(args: &Args) -> Uploads {
+    let flags = &args.writing;
+    Uploads {
+        on_conflict: flags.on_conflict,
+        directories: flags.directories,
+        trusted: flags.trust_uploads,
+        quota: flags.quota,
+        keep_free: flags.keep_free,
+        at_once: flags.uploads_max,
+    }
+}
+
+/// Who listens beyond this machine has names that we do not know, unless they are told.
+fn hosts(args: &Args) -> Hosts {
+    let is_any = args.host.iter().any(|name| name == "*");
+    let is_local = args.bind.iter().all(|address| address.ip().is_loopback());
+    match is_any || (args.host.is_empty() && !is_local) {
+        true => Hosts::Any,
+        false => Hosts::Named(args.host.clone()),
     }
 }
 

@@ -6,6 +6,8 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use fileserve::OnConflict;
+
 /// Where to listen when only half of it is said.
 pub(crate) const DEFAULT_PORT: u16 = 8080;
 
@@ -92,6 +94,29 @@ pub(crate) fn cache_control(text: &str) -> Result<String, String> {
     }
 }
 
+/// A host name, without a scheme and a port, or `*`.
+pub(crate) fn host(text: &str) -> Result<String, String> {
+    let is_name = |name: &str| {
+        name.len() <= 255 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+    };
+    let is_literal = |text: &str| text.parse::<std::net::Ipv6Addr>().is_ok();
+    match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(literal) if is_literal(literal) => Ok(text.to_owned()),
+        None if text == "*" || (!text.is_empty() && is_name(text)) => Ok(text.to_owned()),
+        _ => Err("that is no host name - try files.example.org, or '*' for any".to_owned()),
+    }
+}
+
+/// What is done with an uploaded file whose name is taken.
+pub(crate) fn on_conflict(text: &str) -> Result<OnConflict, String> {
+    match text {
+        "rename" => Ok(OnConflict::Rename),
+        "reject" => Ok(OnConflict::Reject),
+        "replace" => Ok(OnConflict::Replace),
+        _ => Err("that is none of rename, reject and replace".to_owned()),
+    }
+}
+
 /// Far more than all directives there are; it goes out with every file.
 const CACHE_CONTROL_BYTES_MAX: usize = 256;
 
@@ -111,6 +136,16 @@ mod tests {
             assert!(cache_control(text).is_err(), "{text}");
         }
         assert!(cache_control(&"a,".repeat(200)).is_err());
+    }
+
+    #[test]
+    fn a_host_is_a_name_without_a_port() {
+        for text in ["*", "files.example.org", "my_box", "192.168.0.1", "[::1]", "xn--a"] {
+            assert_eq!(host(text), Ok(text.to_owned()));
+        }
+        for text in ["", "a:80", "http://a/", "a b", "*.a", "[a]", "::1", "é"] {
+            assert!(host(text).is_err(), "{text}");
+        }
     }
 
     #[test]
