@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fileserve::{Options, Uploads};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use support::{Site, WRITABLE};
 
@@ -281,4 +282,174 @@ fn what_happens_meanwhile_is_told() {
     fs::remove_dir_all(site.path("dir")).unwrap();
     assert_eq!(support::brief(&receiver.finish()), "409 parent-missing");
     soon("the temporary goes", || site.names("") == ["a"]);
+}
+
+/// Two that both saw no file: what the second was told to expect is no longer true.
+#[test]
+fn conditions_are_judged_again_when_the_content_is_there() {
+    let site = Site::new(WRITABLE);
+    site.file("a", "old");
+    let failed = "412 precondition-failed";
+    for (condition, path, first) in [
+        ("If-None-Match: *", "/new", created("/new")),
+        ("If-Match: \"3-CHANGED\"", "/a", "204 \"\"".to_owned()),
+        ("If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT", "/b", "204 \"\"".to_owned()),
+    ] {
+        site.file("b", "old");
+        let begin = || site.begin(&format!("PUT {path}\n{condition}\n\n"));
+        let mut both = [begin(), begin()];
+        for (upload, content) in both.iter_mut().zip(["first", "second"]) {
+            upload.receive(content.as_bytes()).unwrap();
+        }
+        let answers = both.map(|upload| support::brief(&upload.finish()));
+        assert_eq!(answers, [first.as_str(), failed], "{condition}");
+        assert_eq!(site.brief(&format!("GET {path}")), "200 \"first\"", "{condition}");
+    }
+    // A file that appears where there was none, and one that goes.
+    let upload = site.begin("PUT /late\nIf-None-Match: *\n\n");
+    site.file("late", "by another program");
+    assert_eq!(support::brief(&upload.finish()), failed);
+    let upload = site.begin("PUT /late\nIf-Match: *\n\n");
+    fs::remove_file(site.path("late")).unwrap();
+    assert_eq!(support::brief(&upload.finish()), failed);
+    // Without a condition the last one wins.
+    let upload = site.begin("PUT /late\n\n");
+    site.file("late", "by another program");
+    assert_eq!(support::brief(&upload.finish()), "204 \"\"");
+    assert_eq!(site.content("late").as_deref(), Some(""));
+}
+
+/// §13.1.2: "creates it only if there is none" holds also for a name that a link has.
+#[test]
+fn a_link_to_nothing_is_no_free_name() {
+    let site = Site::new(WRITABLE);
+    site.link("gone", "nothing");
+    site.check(&[("PUT /gone\nIf-None-Match: *\n\nx", "412 precondition-failed")]);
+    assert!(site.path("gone").is_symlink());
+}
+
+#[test]
+fn who_reads_the_old_file_keeps_it() {
+    let site = Site::new(WRITABLE);
+    site.file("a", "o".repeat(100_000));
+    let old = site.ask("GET /a").response;
+    site.check(&[("PUT /a\n\nnew", "204 \"\""), ("GET /a", "200 \"new\"")]);
+    assert_eq!(support::octets(&old), "o".repeat(100_000).into_bytes());
+}
+
+#[test]
+fn directories_are_made_and_removed_only_where_that_is_allowed() {
+    let refusing = Site::new(WRITABLE);
+    refusing.dir("empty");
+    refusing.check(&[
+        ("PUT /dir/\n\n", "409 is-directory"),
+        ("PUT /a/b/c\n\nx", "409 parent-missing"),
+        ("DELETE /empty/", "409 is-directory"),
+    ]);
+    assert_eq!(refusing.names(""), ["empty"]);
+
+    let uploads = Uploads { directories: true, ..WRITABLE.uploads };
+    let site = Site::new(Options { uploads, ..WRITABLE });
+    site.file("file", "x").file("full/a", "a").dir("empty").link("down", "full").dir("kept");
+    site.link("out", "../elsewhere").link("lost", "nothing");
+    fs::create_dir(site.path("../elsewhere")).unwrap();
+    let made = |path: &str| format!("201 {path} \"Directory Created: {path}\\n\"");
+    site.check(&[
+        ("PUT /dir/\n\n", &made("/dir/")),
+        ("PUT /dir/\n\n", "204 \"\""),
+        ("PUT /dir/\nIf-None-Match: *\n\n", "412 precondition-failed"),
+        ("PUT /new/\nIf-Match: *\n\n", "412 precondition-failed"),
+        ("PUT /\n\n", "204 \"\""),
+        ("PUT /deep/er/still/\n\n", &made("/deep/er/still/")),
+        ("PUT /other/\n\nx", "415 directory-content"),
+        ("PUT /file/\n\n", "409 exists"),
+        ("PUT /file/dir/\n\n", "409 parent-missing"),
+        ("PUT /.hidden/\n\n", "404 hidden"),
+        ("PUT /../dir/\n\n", "404 outside-root"),
+        ("PUT /out/dir/\n\n", "404 outside-root"),
+        ("PUT /lost/dir/\n\n", "409 parent-missing"),
+        ("PUT /lost/dir/file\n\nx", "409 parent-missing"),
+        // What it takes to store a file.
+        ("PUT /a/b/c\n\nx", &created("/a/b/c")),
+        ("PUT /a/b/d\n\nx", &created("/a/b/d")),
+        ("PUT /down/new/e\n\nx", &created("/down/new/e")),
+        ("PUT /file/b\n\nx", "409 parent-missing"),
+        ("PUT /a/b\n\nx", "409 is-directory"),
+        ("DELETE /full/", "409 directory-not-empty"),
+        ("DELETE /down/", "409 is-directory"),
+        ("DELETE /empty/", "204 \"\""),
+        ("DELETE /dir", "204 \"\""),
+        ("DELETE /dir/", "404 not-found"),
+        ("DELETE /kept/\nIf-None-Match: *", "412 precondition-failed"),
+        ("DELETE /", "409 is-directory"),
+    ]);
+    assert_eq!(site.content("full/new/e").as_deref(), Some("x"));
+    assert_eq!(site.names("../elsewhere"), [""; 0]);
+    assert_eq!(site.names("a/b"), ["c", "d"]);
+    // Nothing is made for a file that does not come.
+    drop(site.begin("PUT /x/y\n\n"));
+    let upload = site.begin("PUT /x/y/z\n\n");
+    assert!(!site.path("x").exists());
+    // Somebody else makes the directory meanwhile.
+    site.dir("x");
+    assert_eq!(support::brief(&upload.finish()), created("/x/y/z"));
+    assert_eq!(site.content("x/y/z").as_deref(), Some(""));
+}
+
+/// A file that anybody may have put here is what its type says, and runs no scripts as the site.
+#[test]
+fn files_of_a_writable_tree_cannot_act_as_the_site() {
+    let names = ["a.html", "b.svg", "c.xhtml", "d.xml", "e.txt", "f.js", "g.png", "h.rss", "i"];
+    let fields = |site: &Site, name: &str| {
+        let response = site.ask(&format!("GET /{name}")).response;
+        let field = |field| support::field(&response, field).unwrap_or_default();
+        [field("X-Content-Type-Options"), field("Content-Security-Policy")]
+    };
+    let site = |options| {
+        let site = Site::new(options);
+        names.iter().for_each(|name| drop(site.file(name, "x")));
+        site
+    };
+    let trusting = Uploads { trusted: true, ..WRITABLE.uploads };
+    let trusting = site(Options { uploads: trusting, ..WRITABLE });
+    let (wary, reading) = (site(WRITABLE), site(support::OPTIONS));
+    for name in names {
+        let is_harmless = matches!(name, "e.txt" | "f.js" | "g.png" | "i");
+        let policy = if is_harmless { "" } else { "sandbox" };
+        assert_eq!(fields(&wary, name), ["nosniff", policy], "{name}");
+        assert_eq!(fields(&trusting, name), ["nosniff", ""], "{name}");
+        assert_eq!(fields(&reading, name), ["", ""], "{name}");
+    }
+    let part = wary.ask("GET /a.html\nRange: bytes=0-0").response;
+    assert_eq!(support::field(&part, "Content-Security-Policy").as_deref(), Some("sandbox"));
+    // The list of a directory is ours.
+    assert_eq!(fields(&wary, "")[1].split(';').next(), Some("default-src 'none'"));
+}
+
+#[test]
+fn the_quota_is_for_all_files_together() {
+    let uploads = Uploads { quota: Some(5 * 4096), ..WRITABLE.uploads };
+    let site = Site::new(Options { uploads, ..WRITABLE });
+    site.file("there", "x".repeat(4096));
+    let content = |blocks: usize| "y".repeat(blocks * 4096);
+    let put = |name: &str, blocks| site.brief(&format!("PUT /{name}\n\n{}", content(blocks)));
+    assert_eq!(put("large", 5), "507 quota-reached");
+    assert_eq!(put("a", 2), created("/a"));
+    assert_eq!(put("b", 2), created("/b"));
+    assert_eq!(put("c", 0), "507 quota-reached");
+    assert_eq!(put("a", 1), "507 quota-reached", "while it comes, the old one is there");
+    site.check(&[("DELETE /b", "204 \"\"")]);
+    assert_eq!(put("a", 1), "204 \"\"");
+    assert_eq!(put("c", 3), created("/c"));
+    assert_eq!(site.names(""), ["a", "c", "there"]);
+}
+
+#[test]
+fn there_are_only_so_many_uploads_at_once() {
+    let uploads = Uploads { at_once: 2, ..WRITABLE.uploads };
+    let site = Site::new(Options { uploads, ..WRITABLE });
+    let under_way = [site.begin("PUT /a\n\n"), site.begin("PUT /b\n\n")];
+    site.check(&[("PUT /c\n\nx", "503 1 busy")]);
+    drop(under_way);
+    site.check(&[("PUT /c\n\nx", &created("/c"))]);
 }
