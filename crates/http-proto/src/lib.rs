@@ -28,6 +28,7 @@ pub mod error_page;
 mod etag;
 mod field_block;
 mod fields;
+pub mod form_data;
 mod framing;
 mod grammar;
 mod head;
