@@ -20,6 +20,9 @@ pub mod conversation;
 pub mod date;
 pub mod differential;
 pub mod etag;
+pub mod form_data;
+mod form_peer;
+mod form_play;
 pub mod head;
 mod limits;
 pub mod multipart;
@@ -32,13 +35,14 @@ pub mod target;
 pub type Check = fn(&[u8]);
 
 /// Every target: its name, which is also that of its directory in `corpus/`, and what it checks.
-pub const TARGETS: [(&str, Check); 11] = [
+pub const TARGETS: [(&str, Check); 12] = [
     ("head", head::check),
     ("chunked", chunked::check),
     ("conversation", conversation::check),
     ("target", target::check),
     ("range", range::check),
     ("multipart", multipart::check),
+    ("form_data", form_data::check),
     ("preconditions", preconditions::check),
     ("coding", coding::check),
     ("etag", etag::check),
