@@ -24,6 +24,7 @@ mod chunked;
 mod coding;
 mod connection;
 mod date;
+pub mod digest_fields;
 pub mod error_page;
 mod etag;
 mod field_block;

@@ -32,7 +32,8 @@ fn cuts(len: usize) -> Vec<usize> {
     let mut cuts = Vec::new();
     let mut at = 0;
     loop {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         at += (state >> 33) as usize % 23 + 1;
         if at >= len {
             return cuts;

@@ -104,6 +104,8 @@ fn is_read_alike(disposition: &[u8]) -> bool {
         && !text.contains("filename*")
         // do not know that a backslash can be escaped,
         && !text.contains(r"\\")
+        // are asked here what a browser meant by it, which has all in quotes,
+        && (!text.contains('%') || text.matches("name=\"").count() == names)
         // and take HTAB for a part of a token.
         && !text.contains('\t')
 }
