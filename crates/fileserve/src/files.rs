@@ -8,6 +8,7 @@ use http_proto::{Method, Status, Target, error_page};
 
 use crate::access_log::AccessLog;
 use crate::compress::Compressor;
+use crate::forms::FormStore;
 use crate::guard::Guard;
 use crate::hot::Hot;
 use crate::options::Options;
@@ -30,7 +31,9 @@ pub struct Files {
     pub(crate) own_log: Arc<OwnLog>,
     guard: Guard,
     /// `None` where nothing is written.
-    writes: Option<Arc<Writes>>,
+    pub(crate) writes: Option<Arc<Writes>>,
+    /// `None` where no forms are kept.
+    pub(crate) forms: Option<Arc<FormStore>>,
 }
 
 /// How far a file may be looked for.
@@ -79,11 +82,15 @@ impl Files {
             true => Some(Arc::new(Writes::new(&root, &own_log, options.uploads.clone())?)),
             false => None,
         };
+        let forms = match &options.forms {
+            Some(forms) => Some(Arc::new(FormStore::new(forms)?)),
+            None => None,
+        };
         let guard = Guard::new(options.hosts.clone());
         let compressor = Compressor::new(options.gzip)?;
         let hot = Hot::new(Arc::clone(&root), options.cache, options.workers)?;
         let pages = Pages::default();
-        Ok(Files { root, options, pages, compressor, hot, own_log, guard, writes })
+        Ok(Files { root, options, pages, compressor, hot, own_log, guard, writes, forms })
     }
 
     /// The response, as far as `reach` allows one. Uploads are not begun here.
@@ -94,7 +101,9 @@ impl Files {
                 Reach::Memory => Err(Stop::WouldBlock),
                 Reach::Disk => Ok(self.delete(request, writes)),
             },
-            (Method::Put | Method::Post, Some(_)) => Err(Stop::WouldBlock),
+            (Method::Put, Some(_)) => Err(Stop::WouldBlock),
+            (Method::Post, Some(_)) => Err(Stop::WouldBlock),
+            (Method::Post, None) if self.forms.is_some() => Err(Stop::WouldBlock),
             (Method::Put | Method::Post | Method::Delete, None) => Err(Refusal::ReadOnly.into()),
             (Method::Options, _) => Ok(self.options_response(request.head.target)),
             (Method::Patch | Method::Trace | Method::Connect, _) => {
@@ -116,9 +125,10 @@ impl Files {
     }
 
     fn allow(&self) -> &'static str {
-        match self.options.writable {
-            true => "GET, HEAD, OPTIONS, PUT, POST, DELETE",
-            false => "GET, HEAD, OPTIONS",
+        match (self.options.writable, &self.forms) {
+            (true, _) => "GET, HEAD, OPTIONS, PUT, POST, DELETE",
+            (false, Some(_)) => "GET, HEAD, OPTIONS, POST",
+            (false, None) => "GET, HEAD, OPTIONS",
         }
     }
 
@@ -193,6 +203,7 @@ pub(crate) fn refusal_page(refusal: Refusal) -> Response {
         }
         Refusal::DirectoryNotEmpty => response.body(conflict("The directory is not empty.")),
         Refusal::Exists => response.body(conflict("Something else has that name.")),
+        Refusal::TooManyForms => response.field("Retry-After", "60"),
         Refusal::ForeignHost => response.body(Body::Bytes(error_page::page(
             "Error 421 Misdirected Request",
             "This server answers on this machine only, and not to that name. If the name is meant \
@@ -226,8 +237,11 @@ impl Handler for Files {
         if let Err(refusal) = self.guard.check(request) {
             return self.refused(refusal).into();
         }
-        if let (Some(writes), Method::Put | Method::Post) = (&self.writes, request.head.method) {
-            return self.upload(request, writes);
+        match (request.head.method, &self.writes) {
+            (Method::Put, Some(writes)) => return self.upload(request, writes),
+            (Method::Post, Some(_)) => return self.post(request),
+            (Method::Post, None) if self.forms.is_some() => return self.post(request),
+            _ => {}
         }
         match self.respond(request, Reach::Disk) {
             Ok(response) => response.into(),

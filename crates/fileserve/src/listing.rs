@@ -11,7 +11,7 @@ use crate::root::{Entry, Kind, LISTED_NAMES_MAX, Listing};
 mod natural;
 mod timestamp;
 
-use timestamp::Timestamp;
+pub(crate) use timestamp::Timestamp;
 
 /// The media type of [`html`].
 pub const CONTENT_TYPE: &str = "text/html; charset=utf-8";

@@ -36,6 +36,30 @@ pub enum Refusal {
     /// taken for what it is not (RFC 9110 §9.3.4, §15.5.16).
     #[error("coded content cannot be written")]
     CodedContent,
+    /// A Content-Digest or Repr-Digest that is none (RFC 9530).
+    #[error("the digest field is malformed")]
+    BadDigest,
+    /// Content that is not what its sender says that it is: it was damaged on the way.
+    #[error("the content has another digest")]
+    DigestMismatch,
+    /// A form that holds no file, where only files are taken.
+    #[error("the form holds no file")]
+    NothingToStore,
+    /// A form for a path that takes none.
+    #[error("no form is taken here")]
+    NoForm,
+    /// A file in a form of which only the fields are kept.
+    #[error("no file is taken here")]
+    FileInForm,
+    /// A form with more files than may be on their way at once.
+    #[error("the form holds too many files")]
+    TooManyFiles,
+    /// More fields, or longer ones, than a form may have.
+    #[error("the fields of the form are too long")]
+    SubmissionTooLarge,
+    /// One address has sent more forms within a minute than anybody fills in.
+    #[error("too many forms from one address")]
+    TooManyForms,
     /// A PUT of a directory that has content.
     #[error("a directory has no content of its own")]
     DirectoryContent,
@@ -154,8 +178,15 @@ impl Refusal {
     /// The status that the client gets.
     pub fn status(self) -> Status {
         match self {
-            Refusal::BadEscape | Refusal::PartialContent => Status::BAD_REQUEST,
-            Refusal::CodedContent | Refusal::DirectoryContent => Status::UNSUPPORTED_MEDIA_TYPE,
+            Refusal::BadEscape
+            | Refusal::PartialContent
+            | Refusal::BadDigest
+            | Refusal::DigestMismatch
+            | Refusal::NothingToStore => Status::BAD_REQUEST,
+            Refusal::TooManyForms => Status::TOO_MANY_REQUESTS,
+            Refusal::CodedContent | Refusal::DirectoryContent | Refusal::FileInForm => {
+                Status::UNSUPPORTED_MEDIA_TYPE
+            }
             Refusal::ForeignHost => Status::MISDIRECTED_REQUEST,
             Refusal::EncodedSlash
             | Refusal::OutsideRoot
@@ -171,12 +202,16 @@ impl Refusal {
             | Refusal::ReadOnlyDisk
             | Refusal::CrossSite
             | Refusal::ForeignOrigin => Status::FORBIDDEN,
-            Refusal::ReadOnly | Refusal::MethodNotAllowed => Status::METHOD_NOT_ALLOWED,
+            Refusal::ReadOnly | Refusal::MethodNotAllowed | Refusal::NoForm => {
+                Status::METHOD_NOT_ALLOWED
+            }
             Refusal::IsDirectory
             | Refusal::DirectoryNotEmpty
             | Refusal::Exists
             | Refusal::ParentMissing => Status::CONFLICT,
-            Refusal::ContentTooLarge => Status::CONTENT_TOO_LARGE,
+            Refusal::ContentTooLarge | Refusal::TooManyFiles | Refusal::SubmissionTooLarge => {
+                Status::CONTENT_TOO_LARGE
+            }
             Refusal::StorageFull | Refusal::QuotaReached => Status::INSUFFICIENT_STORAGE,
             // These pass. A 404 would be remembered, by caches and by search engines.
             Refusal::OutOfDescriptors | Refusal::OutOfMemory | Refusal::Busy => {
@@ -198,6 +233,14 @@ impl Refusal {
             Refusal::NotListed => "not-listed",
             Refusal::PartialContent => "partial-content",
             Refusal::CodedContent => "coded-content",
+            Refusal::BadDigest => "bad-digest",
+            Refusal::DigestMismatch => "digest-mismatch",
+            Refusal::NothingToStore => "nothing-to-store",
+            Refusal::NoForm => "no-form",
+            Refusal::FileInForm => "file-in-form",
+            Refusal::TooManyFiles => "too-many-files",
+            Refusal::SubmissionTooLarge => "submission-too-large",
+            Refusal::TooManyForms => "too-many-forms",
             Refusal::DirectoryContent => "directory-content",
             Refusal::ForeignHost => "foreign-host",
             Refusal::CrossSite => "cross-site",
@@ -282,6 +325,14 @@ mod tests {
             (Refusal::ParentMissing, 409),
             (Refusal::CodedContent, 415),
             (Refusal::DirectoryContent, 415),
+            (Refusal::FileInForm, 415),
+            (Refusal::BadDigest, 400),
+            (Refusal::DigestMismatch, 400),
+            (Refusal::NothingToStore, 400),
+            (Refusal::NoForm, 405),
+            (Refusal::TooManyFiles, 413),
+            (Refusal::SubmissionTooLarge, 413),
+            (Refusal::TooManyForms, 429),
             (Refusal::ForeignHost, 421),
             (Refusal::CrossSite, 403),
             (Refusal::ForeignOrigin, 403),

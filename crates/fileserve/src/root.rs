@@ -132,7 +132,7 @@ impl Root {
     /// Which directory it is.
     pub(crate) fn id(&self) -> io::Result<FileId> {
         let stat = fstat(&self.dir)?;
-        Ok(FileId { device: stat.st_dev, inode: stat.st_ino })
+        Ok(FileId::new(&stat))
     }
 
     /// Opens the file or directory at `path` for reading. May block on the disk, not on a FIFO.
@@ -281,8 +281,14 @@ impl Facts {
             mtime: time_of(stat.st_mtime, stat.st_mtime_nsec),
             ctime: time_of(stat.st_ctime, stat.st_ctime_nsec),
             mode: stat.st_mode & 0o7777,
-            id: FileId { device: stat.st_dev, inode: stat.st_ino },
+            id: FileId::new(stat),
         })
+    }
+}
+
+impl FileId {
+    pub(crate) fn new(stat: &Stat) -> FileId {
+        FileId { device: stat.st_dev, inode: stat.st_ino }
     }
 }
 

@@ -1,9 +1,10 @@
 //! PUT, POST and DELETE: one whole file is made, replaced or removed, or nothing happens.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use http_proto::server::{Answer, Body, Receiver, Request, Response};
-use http_proto::{EntityTag, Framing, Method, Status, error_page};
+use http_proto::server::{Answer, Body, Request, Response};
+use http_proto::{Framing, Method, Status, error_page};
 
 use crate::accept::{self, Wanted};
 use crate::files::{self, Files};
@@ -14,15 +15,24 @@ use crate::path::RelPath;
 use crate::refusal::Refusal;
 use crate::root::{Kind, Root};
 use draft::{Draft, Unplaced};
-use place::{Locks, Place, evaluate};
-use space::{Claim, Space, Turn};
+use place::{Locks, evaluate};
+use space::Space;
 use sweeper::Sweeper;
+use upload::Upload;
 
+pub(crate) use checksum::Checksum;
+pub(crate) use form::{FormUpload, Stored};
+pub(crate) use upload::check_coding;
+
+mod checksum;
 mod draft;
+mod form;
+mod names;
 mod place;
 mod space;
 mod sweeper;
 mod tree;
+mod upload;
 
 /// What writing takes, besides a request.
 pub(crate) struct Writes {
@@ -37,7 +47,7 @@ pub(crate) struct Writes {
 }
 
 /// Why a write does not go ahead.
-enum Denied {
+pub(crate) enum Denied {
     Refused(Refusal),
     /// 412
     Condition,
@@ -86,6 +96,11 @@ impl Writes {
             locks: Locks::default(),
             uploads,
         })
+    }
+
+    /// A file that is to come into the file system of `dir`.
+    fn draft(&self, dir: &Arc<OwnedFd>) -> Result<Draft, Refusal> {
+        Draft::new(Arc::clone(dir), self.unnamed, &self.sweeper)
     }
 }
 
@@ -175,93 +190,5 @@ fn make_directory(request: &Request<'_>, path: &RelPath, writes: &Writes) -> Res
         }
         Ok(false) => Response::new(Status::NO_CONTENT),
         Err(denied) => denied.into(),
-    }
-}
-
-/// A file that is coming in.
-struct Upload {
-    writes: Arc<Writes>,
-    place: Place,
-    draft: Draft,
-    claim: Claim,
-    _turn: Turn,
-}
-
-impl Upload {
-    /// What fails whatever the conditions say comes first, the conditions last (RFC 9110 §13.2.1).
-    fn begin(
-        request: &Request<'_>,
-        path: &RelPath,
-        writes: &Arc<Writes>,
-    ) -> Result<Upload, Denied> {
-        let head = request.head;
-        // §14.5: a part of a file must not be taken for the whole. With other methods the field
-        // means nothing (§14.4).
-        if head.method == Method::Put && head.fields.first("content-range").is_some() {
-            return Err(Refusal::PartialContent.into());
-        }
-        let is_plain = |coding: &[u8]| coding.eq_ignore_ascii_case(b"identity");
-        if !head.fields.all("content-encoding").all(is_plain) {
-            return Err(Refusal::CodedContent.into());
-        }
-        // A name for a file does not end in a slash; what it would make is a directory.
-        if path.is_dir_form() {
-            return Err(Refusal::IsDirectory.into());
-        }
-        let place = writes.find(path)?;
-        if place.current.is_some_and(|facts| facts.kind == Kind::Directory) {
-            return Err(Refusal::IsDirectory.into());
-        }
-        evaluate(request, place.current.as_ref())?;
-        let announced = match head.framing {
-            Framing::Length(length) => length,
-            Framing::Empty | Framing::Chunked => 0,
-        };
-        let turn = writes.space.turn()?;
-        let claim = writes.space.claim(&*place.dir, announced)?;
-        let draft = Draft::new(Arc::clone(&place.dir), writes.unnamed, &writes.sweeper)?;
-        if let Some(facts) = place.current {
-            draft.take_mode(facts.mode)?;
-        }
-        Ok(Upload { writes: Arc::clone(writes), place, draft, claim, _turn: turn })
-    }
-
-    fn take(&mut self, octets: &[u8]) -> Result<(), Refusal> {
-        self.claim.grow(&*self.place.dir, octets.len() as u64)?;
-        self.draft.write(octets)
-    }
-
-    /// The content is complete and safe on the disk before it gets its name. Says its tag, and
-    /// whether it has replaced something.
-    fn store(mut self, request: &Request<'_>) -> Result<(Option<EntityTag>, bool), Denied> {
-        let etag = self.draft.settle()?;
-        let replaced = self.writes.publish(request, &self.place, &mut self.draft)?;
-        self.claim.settle(replaced.map(|facts| facts.len));
-        Ok((etag, replaced.is_some()))
-    }
-}
-
-impl Receiver for Upload {
-    fn receive(&mut self, octets: &[u8]) -> Result<(), Response> {
-        self.take(octets).map_err(files::refusal_page)
-    }
-
-    fn finish(self: Box<Self>, request: &Request<'_>) -> Response {
-        let location = self.place.path.to_url_path();
-        let (etag, response) = match self.store(request) {
-            Err(denied) => return denied.into(),
-            // RFC 9110 §9.3.4: 201 for a file that was not there, else 200 or 204.
-            Ok((etag, true)) => (etag, Response::new(Status::NO_CONTENT)),
-            Ok((etag, false)) => {
-                // §15.3.2: described and linked to.
-                let made = Response::text(Status::CREATED, format!("File Created: {location}\n"));
-                (etag, made.field("Location", location))
-            }
-        };
-        match etag {
-            // §9.3.4: it was stored as it came, so the client's own copy is this version.
-            Some(etag) => response.field("ETag", etag.as_bytes()),
-            None => response,
-        }
     }
 }

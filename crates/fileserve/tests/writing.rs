@@ -407,7 +407,9 @@ fn files_of_a_writable_tree_cannot_act_as_the_site() {
     };
     let site = |options| {
         let site = Site::new(options);
-        names.iter().for_each(|name| drop(site.file(name, "x")));
+        for name in names {
+            site.file(name, "x");
+        }
         site
     };
     let trusting = Uploads { trusted: true, ..WRITABLE.uploads };

@@ -14,11 +14,11 @@ const MONTHS: [&[u8]; 12] = [
 ///
 /// The calendar is that of IMF-fixdate, whose parts stand at fixed places
 /// (`Sun, 06 Nov 1994 08:49:37 GMT`, RFC 9110 §5.6.7) and are only put in another order here.
-pub(super) struct Timestamp([u8; 29]);
+pub(crate) struct Timestamp([u8; 29]);
 
 impl Timestamp {
     /// A moment outside the range becomes the nearest inside.
-    pub(super) fn new(time: SystemTime) -> Timestamp {
+    pub(crate) fn new(time: SystemTime) -> Timestamp {
         Timestamp(HttpDate::from(time).imf_fixdate())
     }
 }

@@ -22,7 +22,7 @@ use rustix::io::Errno;
 use super::sweeper::{Leftover, Sweeper};
 use crate::path::UPLOAD_PREFIX;
 use crate::refusal::Refusal;
-use crate::root::Facts;
+use crate::root::{Facts, FileId};
 use crate::validators;
 
 /// How many hidden names are tried. One is taken only if a process with this one's number ended
@@ -108,6 +108,11 @@ impl Draft {
             }
         })?;
         Ok(Draft { dir, file: Some(File::from(file)), hidden: Some(hidden), number, sweeper })
+    }
+
+    /// Which file it is.
+    pub(super) fn id(&self) -> Result<FileId, Refusal> {
+        Ok(Facts::of(self.file())?.id)
     }
 
     /// Appends to it.

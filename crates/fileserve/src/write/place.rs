@@ -180,7 +180,12 @@ impl Writes {
     /// The lock of a place. Of one whose directories are missing, that of the first of them.
     pub(super) fn lock(&self, place: &Place) -> MutexGuard<'_, ()> {
         let name = place.missing.first().map_or(place.name(), Vec::as_slice);
-        self.locks.lock(place.id, name)
+        self.lock_name(place.id, name)
+    }
+
+    /// The lock of a name in the directory `dir`.
+    pub(super) fn lock_name(&self, dir: FileId, name: &[u8]) -> MutexGuard<'_, ()> {
+        self.locks.lock(dir, name)
     }
 
     /// The directory of a place, which is made if it is missing.

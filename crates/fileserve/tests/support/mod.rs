@@ -64,6 +64,11 @@ impl Site {
         Site::at(home, options, AccessLog::off())
     }
 
+    /// A site in a directory `home` with a `root` in it.
+    pub(crate) fn in_home(home: TempDir, options: Options) -> Site {
+        Site::at(home, options, AccessLog::off())
+    }
+
     /// A site whose access log is the file `log` beneath the root.
     pub(crate) fn logging_to(log: &str, options: Options) -> Site {
         let home = tempfile::tempdir().unwrap();

@@ -1,0 +1,248 @@
+//! Keeps the forms that pages send: one line of JSON for each, in a file for each page.
+//!
+//! Whatever a form holds goes to a directory that is not served, and to no other place: who fills
+//! it in can write nothing of the site.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use http_proto::server::{Body, Request, Response};
+use http_proto::{RequestHead, Status, error_page};
+use rustix::fs::{Mode, OFlags, fsync, open, openat};
+use serde_json::{Map, Value};
+
+use crate::files::{self, Files, Reach, Stop};
+use crate::get::INDEX;
+use crate::listing::Timestamp;
+use crate::options::Forms;
+use crate::path::RelPath;
+use crate::refusal::Refusal;
+use crate::root::Kind;
+use crate::submission::Submission;
+
+/// The most that is kept for one page. A site with more has somebody who looks after it.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// How many forms one address may send within [`RATE_WINDOW`]. Nobody types faster; programs do.
+const RATE_MAX: u32 = 10;
+
+const RATE_WINDOW: Duration = Duration::from_secs(60);
+
+/// How many addresses are remembered; each for one window.
+const ADDRESSES_MAX: usize = 4096;
+
+/// A field that people do not see and leave empty; what fills in everything gives itself away.
+const HONEYPOT: &str = "_gotcha";
+
+/// The field that says where the client goes next.
+const NEXT: &str = "_next";
+
+/// Where forms are kept.
+pub(crate) struct FormStore {
+    dir: OwnedFd,
+    address: bool,
+    /// Held while a line is written and synced: lines of one file must not mix.
+    writing: Mutex<()>,
+    senders: Mutex<HashMap<IpAddr, Sender>>,
+}
+
+/// What one address has sent lately.
+struct Sender {
+    since: Instant,
+    count: u32,
+}
+
+/// The page that a form is for.
+pub(crate) struct FormPage {
+    store: Arc<FormStore>,
+    path: RelPath,
+}
+
+impl FormStore {
+    /// # Errors
+    /// When the directory cannot be opened.
+    pub(crate) fn new(forms: &Forms) -> std::io::Result<FormStore> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = open(Path::new(&forms.dir), flags, Mode::empty())?;
+        Ok(FormStore {
+            dir,
+            address: forms.address,
+            writing: Mutex::new(()),
+            senders: Mutex::default(),
+        })
+    }
+
+    /// Counts a form of `peer`.
+    ///
+    /// # Errors
+    /// `TooManyForms` when it has sent as many as may be, `Busy` when too many others have sent some.
+    fn admit(&self, peer: IpAddr, now: Instant) -> Result<(), Refusal> {
+        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_past = |sender: &Sender| now.duration_since(sender.since) >= RATE_WINDOW;
+        let peer = network(peer);
+        if senders.len() >= ADDRESSES_MAX && !senders.contains_key(&peer) {
+            senders.retain(|_, sender| !is_past(sender));
+            if senders.len() >= ADDRESSES_MAX {
+                return Err(Refusal::Busy);
+            }
+        }
+        let sender = senders.entry(peer).or_insert(Sender { since: now, count: 0 });
+        if is_past(sender) {
+            *sender = Sender { since: now, count: 0 };
+        }
+        if sender.count == RATE_MAX {
+            return Err(Refusal::TooManyForms);
+        }
+        sender.count += 1;
+        Ok(())
+    }
+
+    /// Appends `line`, which has its line end, to the file of a page; it is on the disk then.
+    fn append(&self, page: &RelPath, line: &[u8]) -> Result<(), Refusal> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // For its owner alone: what people write to a site is theirs to read.
+        let mode = Mode::RUSR | Mode::WUSR;
+        let name = file_name(page);
+        let file = openat(&self.dir, &name, flags, mode).map_err(Refusal::from_os)?;
+        let mut file = File::from(file);
+        let appended = || -> std::io::Result<Result<(), Refusal>> {
+            let length = file.seek(SeekFrom::End(0))?;
+            if length + line.len() as u64 > FILE_BYTES_MAX {
+                return Ok(Err(Refusal::StorageFull));
+            }
+            let mut last = [b'\n'];
+            if length > 0 {
+                file.seek(SeekFrom::Start(length - 1))?;
+                file.read_exact(&mut last)?;
+            }
+            // A line that a crash has cut is ended before the next one.
+            let line = if last == [b'\n'] { line.to_vec() } else { [b"\n", line].concat() };
+            if let Err(error) = file.write_all(&line).and_then(|()| file.sync_all()) {
+                // Half a line is no line.
+                let _ = file.set_len(length);
+                return Err(error);
+            }
+            if length == 0 {
+                fsync(&self.dir)?;
+            }
+            Ok(Ok(()))
+        };
+        let mut appended = appended;
+        appended().map_err(|error| Refusal::from_io(&error))?
+    }
+}
+
+/// The name of the file of a page: its path, with what cannot stand in a name escaped.
+fn file_name(page: &RelPath) -> String {
+    let path = page.to_url_path();
+    format!("{}.jsonl", path.trim_start_matches('/').replace('/', "%2F"))
+}
+
+/// An IPv6 address stands for its /64: a household has as many as it likes.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(ip) => IpAddr::from((u128::from(ip) >> 64 << 64).to_be_bytes()),
+        v4 => v4,
+    }
+}
+
+impl Files {
+    /// The page that a form is sent to: a file, or the index of a directory. `None` where no forms
+    /// are kept, or it is the list of a directory.
+    ///
+    /// # Errors
+    /// As for a GET: a form for what is not there is not kept.
+    pub(crate) fn form_page(&self, request: &Request<'_>) -> Result<Option<FormPage>, Refusal> {
+        let Some(store) = &self.forms else { return Ok(None) };
+        let page = |path| Ok(Some(FormPage { store: Arc::clone(store), path }));
+        let refused = |stop| match stop {
+            Stop::Refused(refusal) => refusal,
+            Stop::WouldBlock => Refusal::Busy,
+        };
+        let path = self.path(request)?;
+        match self.open(&path, Reach::Disk).map_err(refused)?.facts.kind {
+            Kind::File if path.is_dir_form() => Err(Refusal::NotADirectory),
+            Kind::File => page(path),
+            Kind::Directory => {
+                let index = path.child(INDEX, self.options.hidden)?;
+                match self.open(&index, Reach::Disk) {
+                    Ok(found) if found.facts.kind == Kind::File => page(index),
+                    Ok(_) | Err(Stop::Refused(Refusal::NotFound)) => Ok(None),
+                    Err(stop) => Err(refused(stop)),
+                }
+            }
+        }
+    }
+}
+
+impl FormPage {
+    /// Keeps a form, and says so, or sends the client on.
+    pub(crate) fn submit(&self, request: &Request<'_>, submission: &Submission) -> Response {
+        let is_trap = submission.first(HONEYPOT).is_some_and(|value| !value.is_empty());
+        let kept = || {
+            self.store.admit(request.peer.ip(), Instant::now())?;
+            if is_trap {
+                return Ok(());
+            }
+            let line = self.line(request, submission);
+            self.store.append(&self.path, line.as_bytes())
+        };
+        if let Err(refusal) = kept() {
+            return files::refusal_page(refusal);
+        }
+        let response = match submission.first(NEXT).filter(|next| is_here(next, request.head)) {
+            Some(next) => Response::error(Status::SEE_OTHER).field("Location", next),
+            None => Response::new(Status::OK)
+                .field("Content-Type", error_page::CONTENT_TYPE)
+                .body(Body::Bytes(error_page::page("Form post done", ""))),
+        };
+        // A program that fills in everything learns nothing from the answer.
+        if is_trap { response.reason("honeypot") } else { response }
+    }
+
+    fn line(&self, request: &Request<'_>, submission: &Submission) -> String {
+        let mut line = Map::new();
+        let time = format!("{:#}", Timestamp::new(SystemTime::now()));
+        line.insert("time".into(), time.into());
+        line.insert("page".into(), self.path.to_url_path().into());
+        if self.store.address {
+            line.insert("address".into(), request.peer.ip().to_canonical().to_string().into());
+        }
+        let mut fields: Map<String, Value> = Map::new();
+        for (name, value) in submission.filled_in() {
+            match fields.get_mut(name) {
+                None => drop(fields.insert(name.into(), value.into())),
+                // Boxes that were ticked, and the like.
+                Some(Value::Array(values)) => values.push(value.into()),
+                Some(first) => *first = Value::Array(vec![first.take(), value.into()]),
+            }
+        }
+        line.insert("fields".into(), fields.into());
+        format!("{}\n", Value::from(line))
+    }
+}
+
+/// Whether `next` is a place on this very site: an absolute path, or the same with the site's own
+/// authority before it. A form must not be a way to send people elsewhere.
+fn is_here(next: &str, head: &RequestHead<'_>) -> bool {
+    // A browser takes a backslash for a slash and leaves out control characters.
+    if !next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
+        return false;
+    }
+    let after = ["http://", "https://"].iter().find_map(|scheme| next.strip_prefix(scheme));
+    match after {
+        Some(rest) => {
+            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+            let authority = head.authority().unwrap_or_default();
+            !authority.is_empty() && rest[..end].eq_ignore_ascii_case(authority)
+        }
+        None => next.starts_with('/') && !next.starts_with("//"),
+    }
+}
