@@ -15,6 +15,7 @@ use http_proto::{Byteranges, Status, Validators};
 
 use crate::compress::{Way, Whole};
 use crate::files::{Files, Reach, Stop};
+use crate::listing::Offer;
 use crate::path::RelPath;
 use crate::refusal::Refusal;
 use crate::representation::Representation;
@@ -85,11 +86,12 @@ impl Files {
             let is_named_log = facts.kind == Kind::File && self.own_log.names(dir, name);
             !(is_named_log || self.own_log.is(facts.id))
         });
-        let page = self.pages.body(listing::html(path, listing))?;
+        let offer = Offer { upload: self.options.writable, delete: self.options.writable };
+        let page = self.pages.body(listing::html(path, listing, offer))?;
         drop(turn);
         Ok(Response::new(Status::OK)
             .field("Content-Type", listing::CONTENT_TYPE)
-            .field("Content-Security-Policy", listing::CONTENT_SECURITY_POLICY)
+            .field("Content-Security-Policy", listing::content_security_policy(offer))
             .body(page))
     }
 

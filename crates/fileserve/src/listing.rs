@@ -1,4 +1,5 @@
-//! Writes the page that lists a directory: plain HTML, without a script, for any screen.
+//! Writes the page that lists a directory: plain HTML for any screen, without a script where there
+//! is nothing to do but read.
 //!
 //! Every link is relative, so the page also works behind a proxy that serves it under a prefix.
 
@@ -9,17 +10,16 @@ use crate::path::{self, RelPath};
 use crate::root::{Entry, Kind, LISTED_NAMES_MAX, Listing};
 
 mod natural;
+mod offer;
+mod policy;
 mod timestamp;
 
+pub use offer::Offer;
+pub use policy::content_security_policy;
 pub(crate) use timestamp::Timestamp;
 
 /// The media type of [`html`].
 pub const CONTENT_TYPE: &str = "text/html; charset=utf-8";
-
-/// What such a page needs and no more, as a value of Content-Security-Policy: should a name ever
-/// slip through the escaping, it still could not run.
-pub const CONTENT_SECURITY_POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 const STYLE: &str = "\
 :root{color-scheme:light dark}\
@@ -38,17 +38,21 @@ a{text-decoration:none}a:hover{text-decoration:underline}\
 ///
 /// What is listed is for [`Root::list`](crate::root::Root::list) to say; here directories come
 /// first, each group sorted as people count: `2` before `10`. A name is shown as well as it can
-/// be, but its link holds its very bytes.
-pub fn html(dir: &RelPath, mut listing: Listing) -> Vec<u8> {
+/// be, but its link holds its very bytes. What is offered is shown to the reader; whether a write
+/// goes ahead is decided when it comes.
+pub fn html(dir: &RelPath, mut listing: Listing, offer: Offer) -> Vec<u8> {
     listing.entries.sort_unstable_by(order);
     let title = title(dir);
-    let mut page = String::with_capacity(2048 + listing.entries.len() * 256);
+    let own_bytes = if offer.is_any() { offer::BYTES } else { 0 };
+    let mut page = String::with_capacity(2048 + own_bytes + listing.entries.len() * 256);
     page.push_str("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     page.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     put(&mut page, format_args!("<title>Index of {title}</title>\n<style>{STYLE}</style>\n"));
+    offer.style(&mut page);
     page.push_str("</head>\n<body>\n<h1>Index of ");
     breadcrumbs(&mut page, dir);
     page.push_str("</h1>\n");
+    offer.form(&mut page);
     if listing.truncated {
         put(
             &mut page,
@@ -66,7 +70,9 @@ pub fn html(dir: &RelPath, mut listing: Listing) -> Vec<u8> {
     for entry in &listing.entries {
         row(&mut page, entry);
     }
-    page.push_str("</tbody>\n</table>\n</body>\n</html>\n");
+    page.push_str("</tbody>\n</table>\n");
+    offer.script(&mut page);
+    page.push_str("</body>\n</html>\n");
     page.into_bytes()
 }
 

@@ -2,6 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
 use super::*;
 use crate::root::{Facts, FileId};
 
@@ -11,9 +15,21 @@ fn entry(name: &[u8], kind: Kind, len: u64) -> Entry {
     Entry { name: name.to_vec(), facts: Facts { kind, len, mtime, ctime: mtime, mode: 0o644, id } }
 }
 
+const EVERYTHING: Offer = Offer { upload: true, delete: true };
+
 fn page(dir: &str, entries: Vec<Entry>) -> String {
+    page_that_offers(Offer::default(), dir, entries)
+}
+
+fn page_that_offers(offer: Offer, dir: &str, entries: Vec<Entry>) -> String {
     let dir = RelPath::parse(dir, true).expect(dir);
-    String::from_utf8(html(&dir, Listing { entries, truncated: false })).expect("UTF-8")
+    String::from_utf8(html(&dir, Listing { entries, truncated: false }, offer)).expect("UTF-8")
+}
+
+/// Nothing, one of the two, and both.
+fn offers() -> [Offer; 4] {
+    [(false, false), (true, false), (false, true), (true, true)]
+        .map(|(upload, delete)| Offer { upload, delete })
 }
 
 fn page_of(names: &[&[u8]]) -> String {
@@ -65,12 +81,16 @@ fn names_are_shown_escaped() {
 #[test]
 fn nothing_in_a_name_becomes_markup() {
     let names: Vec<Vec<u8>> = (1..=255u8).filter(|b| *b != b'/').map(|b| vec![b'n', b]).collect();
-    let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
-    let plain = page_of(&vec![b"nn".as_slice(); names.len()]);
     let count = |page: &str, sign: char| page.matches(sign).count();
-    let strange = page_of(&names);
-    for sign in ['<', '>', '"', '\''] {
-        assert_eq!(count(&strange, sign), count(&plain, sign), "{sign}");
+    for offer in [Offer::default(), EVERYTHING] {
+        let entries = |of: fn(&Vec<u8>) -> &[u8]| {
+            names.iter().map(|name| entry(of(name), Kind::File, 1)).collect()
+        };
+        let plain = page_that_offers(offer, "/", entries(|_| b"nn"));
+        let strange = page_that_offers(offer, "/", entries(|name| name));
+        for sign in ['<', '>', '"', '\''] {
+            assert_eq!(count(&strange, sign), count(&plain, sign), "{sign}");
+        }
     }
 }
 
@@ -145,7 +165,9 @@ fn sizes_are_short_and_grow() {
 fn a_short_listing_says_so() {
     let notice = |truncated| {
         let listing = Listing { entries: Vec::new(), truncated };
-        String::from_utf8(html(&RelPath::root(), listing)).unwrap().contains("role=\"note\"")
+        String::from_utf8(html(&RelPath::root(), listing, EVERYTHING))
+            .unwrap()
+            .contains("role=\"note\"")
     };
     assert!(notice(true));
     assert!(!notice(false));
@@ -154,8 +176,69 @@ fn a_short_listing_says_so() {
 #[test]
 fn the_page_runs_no_script_and_fetches_nothing() {
     let page = page("/a/", vec![entry(b"a.js", Kind::File, 1)]);
-    for sign in ["<script", "src=", "url(", "@import", "<link", "onclick"] {
+    for sign in ["<script", "<form", "src=", "url(", "@import", "<link", "onclick"] {
         assert!(!page.contains(sign), "{sign}");
     }
     assert!(page.contains("color-scheme:light dark") && page.contains("width=device-width"));
+}
+
+#[test]
+fn what_is_offered_is_there_and_the_list_stays_as_it_is() {
+    let entries = || vec![entry(b"d", Kind::Directory, 0), entry(b"f", Kind::File, 1)];
+    let table = |page: &str| {
+        let (_, rest) = page.split_once("<table>").unwrap();
+        rest.split_once("</table>").unwrap().0.to_owned()
+    };
+    let plain = page("/a/", entries());
+    for offer in offers() {
+        let page = page_that_offers(offer, "/a/", entries());
+        let form = "<form id=\"upload\" method=\"post\" enctype=\"multipart/form-data\"";
+        assert_eq!(page.matches(form).count(), usize::from(offer.upload), "{offer:?}");
+        assert_eq!(page.matches("<dialog").count(), usize::from(offer.delete), "{offer:?}");
+        let any = usize::from(offer != Offer::default());
+        assert_eq!(page.matches("<script").count(), any, "{offer:?}");
+        assert_eq!(page == plain, any == 0, "{offer:?}");
+        assert_eq!(table(&page), table(&plain), "{offer:?}");
+    }
+}
+
+#[test]
+fn what_is_embedded_is_whole_and_fetches_nothing() {
+    for text in [STYLE, offer::STYLE, offer::SCRIPT] {
+        // A browser makes a line feed of a carriage return, which has another hash.
+        for sign in ["\r", "</", "<!--", "url(", "@import", "http:", "https:", "innerHTML", "eval"]
+        {
+            assert!(!text.contains(sign), "{sign}");
+        }
+        assert!(text.is_ascii());
+    }
+    let page = page_that_offers(EVERYTHING, "/", Vec::new());
+    for sign in [" src=", " style=", " onclick=", "<link", "<base"] {
+        assert!(!page.contains(sign), "{sign}");
+    }
+}
+
+#[test]
+fn the_policy_allows_what_stands_between_the_tags_and_nothing_else() {
+    for offer in offers() {
+        let page = page_that_offers(offer, "/", vec![entry(b"f", Kind::File, 1)]);
+        let policy = content_security_policy(offer);
+        for (element, directive) in [("style", "style-src"), ("script", "script-src")] {
+            let (open, close) = (format!("<{element}>"), format!("</{element}>"));
+            let inside = page.split(&open).skip(1).map(|rest| rest.split(&close).next().unwrap());
+            let expected: Vec<_> = inside
+                .map(|text| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text))))
+                .collect();
+            let directives = policy.split("; ").filter_map(|one| one.split_once(' '));
+            let allowed: Vec<_> = directives
+                .filter(|(name, _)| *name == directive)
+                .flat_map(|(_, sources)| sources.split(' '))
+                .collect();
+            assert_eq!(allowed, expected, "{offer:?}: {policy}");
+        }
+        assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+        assert_eq!(policy.contains("form-action 'self'"), offer != Offer::default(), "{policy}");
+        assert_eq!(policy.contains("frame-ancestors 'none'"), offer != Offer::default());
+        assert!(policy.contains("base-uri 'none'") && !policy.contains("unsafe"), "{policy}");
+    }
 }
