@@ -15,3 +15,4 @@ pub mod fixture;
 pub mod response;
 pub mod run;
 pub mod server;
+pub mod webdriver;
