@@ -1,5 +1,5 @@
 //! What no list of requests and answers can say: signals, deadlines, floods, big files, a real
-//! site, clients that are not ours, what must not have happened.
+//! site, clients that are not ours, a browser, what must not have happened.
 //!
 //! Run one file of it with `cargo test -p conformance --test scenarios lifecycle::`.
 
@@ -11,3 +11,4 @@ mod large;
 mod lifecycle;
 mod patience;
 mod real_site;
+mod upload_page;
