@@ -153,12 +153,20 @@ impl Client {
         (&self.received[self.taken..], ended)
     }
 
-    /// All that has been given to the kernel to send.
+    /// Forgets what was sent and handed out, so that a long talk does not fill the memory. Every
+    /// request must have had its answer by then.
+    pub fn forget(&mut self) {
+        self.sent.clear();
+        self.received.drain(..self.taken);
+        (self.taken, self.answered) = (0, 0);
+    }
+
+    /// All that has been given to the kernel to send, or since [`forget`](Self::forget).
     pub fn sent(&self) -> &[u8] {
         &self.sent
     }
 
-    /// All that has been received.
+    /// All that has been received, or since [`forget`](Self::forget) was not handed out before.
     pub fn received(&self) -> &[u8] {
         &self.received
     }
@@ -228,6 +236,27 @@ mod tests {
         let mut client = Client::connect(listener.local_addr().unwrap()).unwrap();
         client.give_up_after(Duration::ZERO);
         assert!(client.response().unwrap_err().contains("too long altogether"));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_taken_for_what_follows() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = Client::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        let date = httpdate::fmt_http_date(SystemTime::now());
+        for (version, chunked_is_fine) in [("HTTP/1.0", false), ("HTTP/1.1", true)] {
+            client.send(format!("GET / {version}\r\n\r\n").as_bytes()).unwrap();
+            let end = match chunked_is_fine {
+                true => "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                false => "Content-Length: 0\r\n\r\n",
+            };
+            server
+                .write_all(format!("HTTP/1.1 200 OK\r\nDate: {date}\r\n{end}").as_bytes())
+                .unwrap();
+            assert_eq!(client.response().unwrap().body, b"");
+            client.forget();
+            assert_eq!((client.sent(), client.received()), (&b""[..], &b""[..]));
+        }
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub struct ServerOptions {
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     root: Option<PathBuf>,
+    wrapper: Vec<OsString>,
 }
 
 impl ServerOptions {
@@ -71,6 +72,13 @@ impl ServerOptions {
     /// Serves this existing directory, which the caller keeps, instead of a fresh empty one.
     pub fn root(mut self, root: impl Into<PathBuf>) -> Self {
         self.root = Some(root.into());
+        self
+    }
+
+    /// Starts the server through a command, to which the server's own command line is appended and
+    /// which must end by executing that, so that the process is the server's.
+    pub fn through<A: Into<OsString>>(mut self, wrapper: impl IntoIterator<Item = A>) -> Self {
+        self.wrapper.extend(wrapper.into_iter().map(Into::into));
         self
     }
 
@@ -127,7 +135,14 @@ impl Server {
         if options.root.is_none() {
             std::fs::create_dir(&root).map_err(|e| format!("{}: {e}", root.display()))?;
         }
-        let mut command = Command::new(program);
+        let mut command = match options.wrapper.split_first() {
+            None => Command::new(program),
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+        };
         if options.binds() == 0 {
             command.args(["-b", "127.0.0.1:0"]);
         }
@@ -167,6 +182,16 @@ impl Server {
     /// The server's process id, for `/proc/PID` and the like.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How many file descriptors the server has open.
+    ///
+    /// # Panics
+    /// When it has exited.
+    #[track_caller]
+    pub fn descriptors(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid()));
+        open.expect("a running child's descriptors can be listed").count()
     }
 
     /// The directory that is served.
@@ -387,6 +412,15 @@ mod tests {
         assert_eq!(status.code(), Some(7));
         assert!(server.stderr().ends_with("bye\n"));
         server.signal(Signal::TERM);
+    }
+
+    #[test]
+    fn a_server_is_started_through_another_command() {
+        let (_dir, stub) = script("echo \"listening at http://127.0.0.1:$N/\" >&2; exec sleep 9");
+        let options = ServerOptions::new().through(["sh", "-c", "N=7 exec \"$@\"", "sh"]);
+        let server = Server::spawn(&stub, options).unwrap();
+        assert_eq!(server.addr().port(), 7);
+        assert!(server.descriptors() >= 3);
     }
 
     #[test]

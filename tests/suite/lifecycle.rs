@@ -240,7 +240,8 @@ fn wait_refused(addr: SocketAddr) {
     assert!(wait_until(SOON, refused), "new connections are still accepted");
 }
 
-fn wait_until(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
+/// Whether `done` becomes true within `patience`.
+pub(crate) fn wait_until(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + patience;
     while Instant::now() < end {
         if done() {

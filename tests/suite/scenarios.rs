@@ -1,5 +1,5 @@
 //! What no list of requests and answers can say: signals, deadlines, floods, big files, a real
-//! site, clients that are not ours, a browser, what must not have happened.
+//! site, clients that are not ours, a browser, what must not have happened, what must not be lost.
 //!
 //! Run one file of it with `cargo test -p conformance --test scenarios lifecycle::`.
 
@@ -12,3 +12,4 @@ mod lifecycle;
 mod patience;
 mod real_site;
 mod upload_page;
+mod uploads;
