@@ -107,6 +107,9 @@ fn assert_only(dir: &Path, names: &[&str], after: &str) {
     assert!(cleared, "{after}: there is {:?}", files_beneath(dir));
 }
 
+/// Contents are made of blocks, in which a long one is quickly made.
+const BLOCK: usize = 4096;
+
 /// Contents that name their version, of lengths in a range.
 #[derive(Clone)]
 struct Versions {
@@ -124,13 +127,16 @@ impl Versions {
         self.lengths.start() + version.wrapping_mul(0x9E37_79B9) as usize % span
     }
 
-    /// Each eight octets are the version and the place.
+    /// Each eight octets are the version and their place in the block, and the first eight of a
+    /// block the version and which block it is.
     fn content(&self, version: u32) -> Vec<u8> {
+        let words = |number: u32| [version.to_le_bytes(), number.to_le_bytes()].concat();
+        let block: Vec<u8> = (0..BLOCK as u32 / 8).flat_map(words).collect();
         let length = self.length(version);
-        let mut content = Vec::with_capacity(length + 8);
-        for place in 0..length.div_ceil(8) as u32 {
-            content.extend_from_slice(&version.to_le_bytes());
-            content.extend_from_slice(&place.to_le_bytes());
+        let mut content = Vec::with_capacity(length + BLOCK);
+        for number in 0..length.div_ceil(BLOCK) as u32 {
+            content.extend_from_slice(&words(number));
+            content.extend_from_slice(&block[8..]);
         }
         content.truncate(length);
         content
@@ -196,13 +202,15 @@ impl Meeting {
 
 #[test]
 fn a_mix_of_versions_is_told_from_each_of_them() {
-    let versions = Versions::new(64..=512);
-    for version in 1..200 {
+    let versions = Versions::new(3_000..=10_000);
+    for version in 1..50 {
         let (one, other) = (versions.content(version), versions.content(version + 1));
         assert_eq!(versions.read(&one), Ok(version));
-        for at in (0..one.len().min(other.len())).step_by(7) {
+        for at in (0..one.len().min(other.len())).step_by(499) {
             let mixed = [&one[..at], &other[at..]].concat();
             assert!(mixed == other || versions.read(&mixed).is_err(), "{version} to {at}");
+            let shifted = [&one[at..], &one[..at]].concat();
+            assert!(shifted == one || versions.read(&shifted).is_err(), "{version} from {at}");
         }
         assert!(versions.read(&one[..one.len() - 1]).is_err(), "{version} cut short");
         assert!(versions.read(&[&one[..], b"x"].concat()).is_err(), "{version} and more");

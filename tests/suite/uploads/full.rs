@@ -204,6 +204,8 @@ fn a_full_disk_is_read_and_emptied_as_any_other() {
         }
         assert!(stored.len() * 300_000 <= DISK_BYTES, "more than the disk can hold");
     }
+    let names: Vec<&str> = stored.iter().map(|path| path.trim_start_matches('/')).collect();
+    assert_only(&small.root, &names, "what did not fit");
     fs::write(small.root.join("rest"), vec![b'x'; small.free() as usize]).unwrap();
     assert_eq!(small.free(), 0);
     assert_eq!(small.put(&stored[0], b"even one octet needs a place").status, 507);
