@@ -15,7 +15,7 @@ use super::{CLEARED_WITHIN, assert_only, connect, get, head, put, put_head, wait
 /// How often each client breaks: far more often than [`KEPT_MAX`], so that one descriptor lost each
 /// time is seen.
 const TIMES: usize = 30;
-/// Descriptors that the server may have come to keep for good, such as those of files it has served.
+/// Descriptors that the server may have come to keep for good, such as of files that it has served.
 const KEPT_MAX: usize = 8;
 /// What is uploaded, where it gets so far.
 const LENGTH: usize = 200_000;
