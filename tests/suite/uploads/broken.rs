@@ -117,13 +117,13 @@ fn a_bad_chunk_between_good_ones() {
     }
 }
 
-/// The content is complete, but nobody is there for the answer: the file is old or new.
+/// The content is complete, but nobody is there for the answer: what the file holds is one of the
+/// versions that were sent. (Which one is open: nobody has waited for one before the next came.)
 #[test]
-fn a_client_that_dies_before_the_answer_leaves_the_old_file_or_the_new_one() {
+fn a_client_that_dies_before_the_answer_leaves_an_old_file_or_the_new_one() {
     let server = serve();
     let versions = super::Versions::new(LENGTH..=LENGTH + 1_000);
-    let mut stored = versions.content(0);
-    fs::write(server.root().join("file"), &stored).unwrap();
+    fs::write(server.root().join("file"), versions.content(0)).unwrap();
     for version in 1..=TIMES as u32 {
         let content = versions.content(version);
         let request = [put_head("/file", "", content.len()).as_bytes(), &content].concat();
@@ -131,9 +131,7 @@ fn a_client_that_dies_before_the_answer_leaves_the_old_file_or_the_new_one() {
         break_off(server.addr(), &request, end);
         let found = get(&server, "/file").expect("it is never missing");
         let found = versions.read(&found).expect("it is whole");
-        let newest = versions.read(&stored).expect("it was whole");
-        assert!((newest..=version).contains(&found), "{found} after {newest} and {version}");
-        stored = versions.content(found);
+        assert!(found <= version, "{found} after {version}");
     }
     assert_only(server.root(), &["file"], "in the end");
 }

@@ -219,7 +219,8 @@ fn a_kill_in_the_middle_of_uploads_leaves_every_file_whole_and_loses_nothing_ans
         let expected: BTreeSet<String> = names.iter().cloned().collect();
         let cleared = || files_beneath(dir.path()) == expected;
         if left_behind.is_empty() && !wait_until(CLEARED_WITHIN, cleared) {
-            left_behind = format!("{at}: there is {:?}", files_beneath(dir.path()));
+            let strays: Vec<_> = files_beneath(dir.path()).difference(&expected).cloned().collect();
+            left_behind = format!("{at}: there is {strays:?}");
         }
     }
     // Last, since a file that is torn or lost is the worse news.

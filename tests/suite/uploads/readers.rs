@@ -264,6 +264,11 @@ fn short_files_that_are_kept_in_memory_are_never_mixed() {
 }
 
 #[test]
+fn short_files_of_one_length_are_never_taken_for_each_other() {
+    write_and_read(4 << 10..=4 << 10, 3);
+}
+
+#[test]
 fn files_at_the_edge_of_what_is_kept_are_never_mixed() {
     write_and_read(15 << 10..=17 << 10, 3);
 }
