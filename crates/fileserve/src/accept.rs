@@ -11,14 +11,20 @@ pub(crate) enum Wanted {
     Json,
     /// Whatever there is.
     Anything,
-    /// It says nothing of it.
+    /// The outcome is enough.
     Nothing,
 }
 
 /// What the Accept field of a request comes to (RFC 9110 §12.5.1). Between the types that it names
-/// its weights do not matter, unless they are 0.
+/// its weights do not matter, unless they are 0. Who sends an empty one, or prefers a minimal
+/// answer (RFC 7240 §4.2), wants nothing; who sends none takes anything.
 pub(crate) fn wanted(fields: &Fields<'_>) -> Wanted {
-    if fields.first("accept").is_none() {
+    let is_minimal = |preference: &[u8]| {
+        let preference = preference.split(|&b| b == b';').next().unwrap_or_default();
+        preference.trim_ascii().eq_ignore_ascii_case(b"return=minimal")
+    };
+    let is_empty = fields.first("accept").is_some() && fields.elements("accept").next().is_none();
+    if is_empty || fields.elements("prefer").any(is_minimal) {
         return Wanted::Nothing;
     }
     let names = |types: &[&[u8]]| {
@@ -56,8 +62,10 @@ mod tests {
     #[test]
     fn a_page_goes_to_who_names_it_and_data_to_who_names_only_that() {
         for (lines, expected) in [
-            ("", Wanted::Nothing),
-            ("Accept:\r\n", Wanted::Anything),
+            ("", Wanted::Anything),
+            ("Accept:\r\n", Wanted::Nothing),
+            ("Accept: text/html\r\nPrefer: wait=5, Return=Minimal\r\n", Wanted::Nothing),
+            ("Prefer: return=representation\r\n", Wanted::Anything),
             ("Accept: */*\r\n", Wanted::Anything),
             ("Accept: image/png\r\n", Wanted::Anything),
             ("Accept: text/html,application/xml;q=0.9,*/*;q=0.8\r\n", Wanted::Page),

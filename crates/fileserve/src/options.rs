@@ -55,8 +55,8 @@ pub struct Uploads {
     /// 4 KiB. `None`, the default: as many as fit. Counted with the first upload, and again when
     /// it seems full and every ten minutes, since others may write there as well.
     pub quota: Option<u64>,
-    /// Octets of the disk that stay free. Default: 64 MiB.
-    pub keep_free: u64,
+    /// Octets of the disk that stay free. `None`, the default: a hundredth of it, at most 64 MiB.
+    pub keep_free: Option<u64>,
     /// How many requests may store something at once; each holds two or three descriptors and
     /// 64 KiB. Default: 256.
     pub at_once: usize,
@@ -120,7 +120,7 @@ impl Uploads {
         directories: false,
         trusted: false,
         quota: None,
-        keep_free: 64 << 20,
+        keep_free: None,
         at_once: 256,
     };
 }

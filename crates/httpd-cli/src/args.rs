@@ -96,9 +96,9 @@ pub(crate) struct Writing {
     #[arg(long, value_name = "BYTES", value_parser = values::size)]
     pub(crate) quota: Option<u64>,
 
-    /// How much of the disk stays free
-    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = values::size)]
-    pub(crate) keep_free: u64,
+    /// How much of the disk stays free [default: a hundredth of it, at most 64M]
+    #[arg(long, value_name = "BYTES", value_parser = values::size)]
+    pub(crate) keep_free: Option<u64>,
 
     /// Uploads at once; a further one is told 503
     #[arg(long, value_name = "N", default_value = "256",
@@ -215,7 +215,7 @@ mod tests {
         let writing = args.writing;
         assert!(writing.directories && writing.trust_uploads && writing.forms_address);
         assert_eq!(writing.on_conflict, OnConflict::Replace);
-        assert_eq!((writing.quota, writing.keep_free), (Some(3 << 30), 0));
+        assert_eq!((writing.quota, writing.keep_free), (Some(3 << 30), Some(0)));
         assert_eq!((writing.uploads_max, writing.forms), (7, Some("kept".into())));
         let limits = args.limits;
         assert_eq!(

@@ -18,6 +18,10 @@ use crate::root::Root;
 /// so that no number of them is free.
 const BLOCK_BYTES: u64 = 4096;
 
+/// What stays free of a disk unless somebody says otherwise: a hundredth, up to this. It is for
+/// the logs and whoever has to make room.
+const KEPT_FREE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// How often the tree may be counted anew because it seems full: others remove files, too.
 const RECOUNT_FULL: Duration = Duration::from_secs(10);
 
@@ -95,8 +99,10 @@ impl Space {
     fn leaves_some_free(&self, dir: impl AsFd, more: u64) -> Result<(), Refusal> {
         // Where nobody knows how much is free, the disk itself will say when it is full.
         let Ok(disk) = fstatvfs(dir) else { return Ok(()) };
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        match free >= self.limits.keep_free.saturating_add(more) {
+        let octets = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+        let usual = || (octets(disk.f_blocks) / 100).min(KEPT_FREE_BYTES_MAX);
+        let kept = self.limits.keep_free.unwrap_or_else(usual);
+        match octets(disk.f_bavail) >= kept.saturating_add(more) {
             true => Ok(()),
             false => Err(Refusal::StorageFull),
         }
@@ -189,7 +195,7 @@ mod tests {
 
     fn space(
         quota: Option<u64>,
-        keep_free: u64,
+        keep_free: Option<u64>,
         at_once: usize,
     ) -> (tempfile::TempDir, Arc<Space>) {
         let home = tempfile::tempdir().expect("a directory");
@@ -200,7 +206,7 @@ mod tests {
 
     #[test]
     fn only_so_many_requests_may_store_something_at_once() {
-        let (_home, space) = space(None, 0, 2);
+        let (_home, space) = space(None, Some(0), 2);
         let turns = [space.turn().expect("the first"), space.turn().expect("the second")];
         assert_eq!(space.turn().map(drop), Err(Refusal::Busy));
         drop(turns);
@@ -209,7 +215,7 @@ mod tests {
 
     #[test]
     fn what_is_there_and_what_is_coming_share_the_quota() {
-        let (home, space) = space(Some(10 * BLOCK_BYTES), 0, 9);
+        let (home, space) = space(Some(10 * BLOCK_BYTES), Some(0), 9);
         std::fs::create_dir(home.path().join("dir")).expect("a directory");
         std::fs::write(home.path().join("dir/a"), vec![0; 2 * BLOCK_BYTES as usize]).expect("a");
         std::fs::write(home.path().join("empty"), "").expect("takes a block");
@@ -231,7 +237,7 @@ mod tests {
 
     #[test]
     fn some_of_the_disk_stays_free() {
-        let (home, space) = space(None, u64::MAX, 9);
+        let (home, space) = space(None, Some(u64::MAX), 9);
         let dir = std::fs::File::open(home.path()).expect("a directory");
         assert_eq!(space.claim(&dir, 0).map(drop), Err(Refusal::StorageFull));
     }

@@ -26,8 +26,11 @@ pub(crate) const CHANGED: Duration = Duration::from_secs(784_111_777);
 pub(crate) const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 /// Everything may be written, to the last octet of the disk; hidden names stay hidden.
-pub(crate) const WRITABLE: Options =
-    Options { writable: true, uploads: Uploads { keep_free: 0, ..Uploads::DEFAULT }, ..OPTIONS };
+pub(crate) const WRITABLE: Options = Options {
+    writable: true,
+    uploads: Uploads { keep_free: Some(0), ..Uploads::DEFAULT },
+    ..OPTIONS
+};
 
 /// The defaults, but that caches are told nothing.
 pub(crate) const OPTIONS: Options = Options {
