@@ -173,8 +173,8 @@ mod tests {
     const SHA_512: &str = ":WZDPaVn/7XgHaAy8pmojAkGWoRx2UFChF41A2svX+TaPm+\
         AbwAgBWnrIiYllu7BNNyealdVLvRwEmTHWXvJwew==:";
 
-    /// The field's lines, in which `$256` and `$512` stand for the digests, and what they state: the
-    /// known algorithms with the first octet of each digest, or why it is no digest.
+    /// The field's lines, in which `$256` and `$512` stand for the digests, and what they state:
+    /// the known algorithms with the first octet of each digest, or why it is no digest.
     fn check(lines: &[&str], expected: &str) {
         let mut head = String::from("PUT / HTTP/1.1\r\nHost: a\r\nContent-Digest: x=:AA\r\n");
         for line in lines {

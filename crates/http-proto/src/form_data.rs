@@ -150,7 +150,7 @@ impl FormData {
     /// where those ended that were taken before.
     ///
     /// After [`Event::NeedMore`], which can have taken some, what is left is to be shown again with
-    /// more behind it. That is never more than [`unconsumed_bytes_max`](Self::unconsumed_bytes_max).
+    /// more behind it: [`unconsumed_bytes_max`](Self::unconsumed_bytes_max) at most.
     ///
     /// # Errors
     /// It is no form that is read here; every further call says the same.
@@ -178,8 +178,8 @@ impl FormData {
     /// To be asked when no more octets come.
     ///
     /// # Errors
-    /// [`Malformed::Incomplete`] when the form is cut short: nothing of it must pass for whole. When
-    /// it was refused before, why.
+    /// [`Malformed::Incomplete`] when the form is cut short: nothing of it must pass for whole.
+    /// When it was refused before, why.
     pub fn finish(&self) -> Result<(), Malformed> {
         match self.state {
             State::End | State::Epilogue => Ok(()),
@@ -188,15 +188,16 @@ impl FormData {
         }
     }
 
-    /// Octets that are left unconsumed at most when [`Event::NeedMore`] is said: the greater of 73
-    /// and what a part's head may have. A buffer with room for more always gets on.
+    /// Octets that are left unconsumed at most when [`Event::NeedMore`] is said: fewer than a
+    /// delimiter has in content, and than a part's head may have in one. With room for one more in
+    /// its buffer a caller always gets on.
     pub fn unconsumed_bytes_max(&self) -> usize {
         let head_bytes = usize::from(self.limits.part_head_bytes);
         head_bytes.max(self.delimiter.needle().len()) - 1
     }
 
-    /// Takes octets from the front of `rest`, and tells if there is something to tell of them: every
-    /// transition is here.
+    /// Takes octets from the front of `rest`, and says if there is something to tell of them.
+    /// Every transition is here and in the next function.
     fn step<'a>(&mut self, rest: &'a [u8]) -> Result<(usize, Option<Event<'a>>), Malformed> {
         let need_more = Ok((0, Some(Event::NeedMore)));
         match self.state {
@@ -301,8 +302,8 @@ impl FormData {
         }
     }
 
-    /// Where the delimiter begins in `rest`, and `true`; or how many octets in front belong to none,
-    /// whatever comes behind them, and `false`.
+    /// Where the delimiter begins in `rest`, and `true`; or how many octets in front belong to
+    /// none, whatever comes behind them, and `false`.
     fn find_delimiter(&self, rest: &[u8]) -> (usize, bool) {
         if let Some(start) = self.delimiter.find(rest) {
             return (start, true);

@@ -6,8 +6,12 @@
 //! [`HttpDate`]. None of it reads a socket, a file or a clock, so that all of it can be tested
 //! with slices.
 //!
+//! Of what a request brings, [`form_data`] takes a form apart, and [`digest_fields`] reads what the
+//! content should be.
+//!
 //! In scope: RFC 9112 for servers, and of RFC 9110 what does not depend on where representations
-//! come from. Out of scope: HTTP/2 and later, clients, compression.
+//! come from; the forms of RFC 7578 and the digest fields of RFC 9530. Out of scope: HTTP/2 and
+//! later, clients, compression, hashing.
 //!
 //! The feature `server` (on by default) adds [`server`]: the session that runs a handler over the
 //! crate tcp-core. Without it there is no I/O and no dependency on tcp-core.

@@ -12,19 +12,18 @@ use multer::Multipart;
 use super::form_play::{self, Ending, Told};
 
 /// What is refused here and accepted there, and why it is refused.
-const STRICTER: [(Malformed, &str); 13] = [
-    (Malformed::BadDisposition, "others find other parameters in it, or none"),
-    (Malformed::BadFieldName, "one that is folded there, or ends a head that is too short"),
-    (Malformed::ControlOctet, "a bare LF ends a line there, and a bare CR some"),
+pub(crate) const STRICTER: [(Malformed, &str); 12] = [
+    (Malformed::BadDisposition, "others find other names in it, or none"),
+    (Malformed::ControlOctet, "a bare LF ends a line there, and with some a bare CR does"),
     (Malformed::DelimiterInHead, "the grammar has a delimiter where they have content"),
     (Malformed::NameTooLong, "they have no bound"),
-    (Malformed::NoDisposition, "a part that belongs to no field of the form"),
-    (Malformed::NoName, "a part that belongs to no field of the form"),
-    (Malformed::ObsoleteFolding, "one that comes behind an empty head there"),
+    (Malformed::NoDisposition, "the part belongs to no field of the form"),
+    (Malformed::NoName, "the part belongs to no field of the form"),
     (Malformed::PaddingTooLong, "they have no bound"),
-    (Malformed::PartHeadTooLarge, "they bound the fields, not their octets"),
+    (Malformed::PartHeadTooLarge, "they bound how many fields there are, not how long they are"),
     (Malformed::RepeatedField, "they take the last, others the first"),
     (Malformed::RepeatedParameter, "they take the first, others the last"),
+    (Malformed::TooManyParts, "they have no bound"),
     (Malformed::TransferEncoded, "they hand the content out encoded"),
 ];
 

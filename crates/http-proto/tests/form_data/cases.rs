@@ -3,7 +3,7 @@
 use http_proto::form_data::{Boundary, Limits};
 
 use super::form_play::Ending;
-use super::{check, check_within, play, replay};
+use super::{check, check_within, octets, play, replay};
 
 /// The head of a part called `a`, with its empty line.
 const HEAD: &str = "Content-Disposition: form-data; name=a\n\n";
@@ -79,9 +79,7 @@ fn content_may_hold_whatever_is_no_delimiter() {
         "␊␍--B--",
         "\n-\n--\n--",
     ] {
-        let octets = content.replace('\n', "\r\n").replace('␊', "\n").replace('␍', "\r");
-        let escaped =
-            octets.replace('␀', "\0").escape_default().to_string().replace("\\u{0}", "\\x00");
+        let escaped = octets(content).escape_ascii().to_string();
         parts(&format!("--B\n@{content}\n--B--"), &format!("a={escaped}, end"));
         parts(&format!("{content}\n--B\n@\n--B--"), "a=, end");
     }
@@ -101,10 +99,10 @@ fn a_boundary_that_begins_a_line_is_a_delimiter_or_an_error() {
 
 #[test]
 fn a_form_cut_short_is_incomplete_wherever_it_is_cut() {
-    let form = format!("x\n--B\n{HEAD}hello\n--B\n{HEAD}\n--\n--B--").replace('\n', "\r\n");
+    let form = octets(&format!("x\n--B\n{HEAD}hello\n--B\n{HEAD}\n--\n--B--"));
     let boundary = Boundary::new(b"B").unwrap();
     for len in 0..form.len() {
-        let transcript = replay(&boundary, &Limits::default(), &form.as_bytes()[..len]);
+        let transcript = replay(&boundary, &Limits::default(), &form[..len]);
         assert!(matches!(transcript.ending, Ending::NeedMore(_)), "{len}: {transcript:?}");
     }
     parts("", "incomplete");
@@ -118,9 +116,9 @@ fn a_form_cut_short_is_incomplete_wherever_it_is_cut() {
 #[test]
 fn the_end_comes_with_the_last_octet_of_the_close_delimiter() {
     let boundary = Boundary::new(b"B").unwrap();
-    let form = format!("--B\n{HEAD}x\n--B--").replace('\n', "\r\n");
-    let tail = format!("{form}\r\nepilogue");
-    let transcript = replay(&boundary, &Limits::default(), tail.as_bytes());
+    let form = octets(&format!("--B\n{HEAD}x\n--B--"));
+    let tail = [&form, &b"\r\nepilogue"[..]].concat();
+    let transcript = replay(&boundary, &Limits::default(), &tail);
     assert_eq!(transcript.ending, Ending::Complete(form.len()));
 }
 
@@ -198,7 +196,7 @@ fn a_line_of_a_head_is_a_name_a_colon_and_a_value() {
 #[test]
 fn limits_hold_to_the_octet() {
     let head = format!("X: y\n{HEAD}");
-    let head_bytes = head.replace('\n', "\r\n").len() as u16;
+    let head_bytes = octets(&head).len() as u16;
     let form = format!("--B\n{head}x\n--B\n{head}y\n--B--");
     let limits = Limits { part_head_bytes: head_bytes, parts: 2, name_bytes: 1 };
     check_within(&limits, &form, "a=x, a=y, end");

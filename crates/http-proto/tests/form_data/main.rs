@@ -6,6 +6,7 @@ mod boundary;
 mod cases;
 mod generated;
 mod names;
+mod peer;
 
 #[path = "../../fuzz/src/form_peer.rs"]
 mod form_peer;
@@ -31,9 +32,14 @@ fn replay(boundary: &Boundary, limits: &Limits, form: &[u8]) -> Transcript {
     whole
 }
 
-/// A form with the boundary `B` and what is said of it: each part as `name<filename>(type)=content`,
-/// with `...` when its end has not come, and then how it ends. In the form `\n` is CRLF, `␊` is
-/// LF, `␍` is CR and `␀` is NUL.
+/// The octets that a text means: `\n` is CRLF, `␊` is LF, `␍` is CR and `␀` is NUL.
+fn octets(text: &str) -> Vec<u8> {
+    let text = text.replace('\n', "\r\n").replace('␊', "\n").replace('␍', "\r");
+    text.replace('␀', "\0").into_bytes()
+}
+
+/// A form with the boundary `B`, written for [`octets`], and what is said of it: each part as
+/// `name<filename>(type)=content`, with `...` when its end has not come, and then how it ends.
 #[track_caller]
 fn check(form: &str, expected: &str) {
     check_within(&Limits::default(), form, expected);
@@ -41,10 +47,8 @@ fn check(form: &str, expected: &str) {
 
 #[track_caller]
 fn check_within(limits: &Limits, form: &str, expected: &str) {
-    let octets =
-        form.replace('\n', "\r\n").replace('␊', "\n").replace('␍', "\r").replace('␀', "\0");
     let boundary = Boundary::new(b"B").unwrap();
-    let transcript = replay(&boundary, limits, octets.as_bytes());
+    let transcript = replay(&boundary, limits, &octets(form));
     assert_eq!(render(&transcript), expected, "{form}");
 }
 
