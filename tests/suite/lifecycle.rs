@@ -209,6 +209,20 @@ fn the_log_is_not_served_even_from_inside_the_root() {
     assert_eq!(get(&mut client, "/served.log"), 404, "after SIGHUP");
 }
 
+#[test]
+fn forms_are_kept_only_where_they_are_not_served() {
+    let dir = TempDir::new().unwrap();
+    fs::create_dir_all(dir.path().join("root/kept")).unwrap();
+    std::os::unix::fs::symlink("root/kept", dir.path().join("link")).unwrap();
+    for kept in ["root", "root/kept", "./root/../root/kept", "link"] {
+        let said = run_to_failure(&["-b", "0", "--forms", kept, "root"], dir.path(), 1);
+        assert!(said.contains("would be served"), "{kept}: {said}");
+    }
+    let said = run_to_failure(&["-b", "0", "--forms", "none", "root"], dir.path(), 1);
+    assert!(said.contains("try: mkdir none"), "{said}");
+    assert!(!dir.path().join("access.log").exists());
+}
+
 /// A client that has been sent all that the kernel takes, and reads none of it.
 fn stuck_client(server: &Server) -> Download {
     fs::write(server.root().join("file"), vec![b'x'; UNSENDABLE]).expect("a file can be written");

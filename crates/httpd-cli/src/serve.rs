@@ -25,6 +25,7 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
         Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]).context("cannot wait for signals")?;
     // The log comes last of what can fail: a start that comes to nothing should not leave one.
     Root::open(&args.root).map_err(|error| no_root(args, typed, &error))?;
+    check_forms(args)?;
     let limits = limits(args);
     let server = bind(args, typed, &limits)?;
     let log = Arc::new(open_log(args, typed, limits.workers)?);
@@ -233,6 +234,27 @@ fn no_root(args: &Args, typed: &Typed, error: &io::Error) -> anyhow::Error {
     }
 }
 
+/// Forms are other people's, so where they are kept must not be served.
+fn check_forms(args: &Args) -> Result<()> {
+    let Some(dir) = &args.writing.forms else { return Ok(()) };
+    let shown = dir.display();
+    let found = dir.canonicalize().and_then(|dir| std::fs::read_dir(&dir).map(|_| dir));
+    let found = found.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            let quoted = Quoted(dir.as_os_str());
+            anyhow!("there is no directory '{shown}' for forms - try: mkdir {quoted}")
+        }
+        _ => anyhow!("cannot keep forms in '{shown}': {}", in_words(&error)),
+    })?;
+    match args.root.canonicalize().is_ok_and(|root| found.starts_with(root)) {
+        true => Err(anyhow!(
+            "forms kept in '{shown}' would be served to everyone - try a directory beside '{}'",
+            args.root.display()
+        )),
+        false => Ok(()),
+    }
+}
+
 fn not_started(typed: &Typed, threads: usize, error: &io::Error) -> anyhow::Error {
     let fewer = typed.clone().with("workers", |_| true, "1").with("pool", |_| true, "1");
     let why = in_words(error);
@@ -280,6 +302,9 @@ fn announce(args: &Args, addresses: &[SocketAddr]) {
         true => "writable: anyone who can reach it may PUT, POST and DELETE\n",
         false => "read-only\n",
     });
+    if let Some(dir) = &args.writing.forms {
+        text.push_str(&format!("forms: kept in {}\n", dir.display()));
+    }
     text.push_str(&match args.access_log.to_str() {
         Some("off") => "no access log\n".to_owned(),
         Some("-") => format!("access log: standard output ({})\n", args.log_format),
