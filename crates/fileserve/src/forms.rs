@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use http_proto::server::{Body, Request, Response};
 use http_proto::{RequestHead, Status, error_page};
@@ -54,7 +54,7 @@ pub(crate) struct FormStore {
 
 /// What one address has sent lately.
 struct Sender {
-    since: Instant,
+    since: SystemTime,
     count: u32,
 }
 
@@ -81,10 +81,12 @@ impl FormStore {
     /// Counts a form of `peer`.
     ///
     /// # Errors
-    /// `TooManyForms` when it has sent as many as may be, `Busy` when too many others have sent some.
-    fn admit(&self, peer: IpAddr, now: Instant) -> Result<(), Refusal> {
+    /// `TooManyForms` when it has sent as many as may be, `Busy` when too many others have, too.
+    fn admit(&self, peer: IpAddr, now: SystemTime) -> Result<(), Refusal> {
         let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_past = |sender: &Sender| now.duration_since(sender.since) >= RATE_WINDOW;
+        // Also when the clock has been set back.
+        let is_past =
+            |sender: &Sender| !now.duration_since(sender.since).is_ok_and(|age| age < RATE_WINDOW);
         let peer = network(peer);
         if senders.len() >= ADDRESSES_MAX && !senders.contains_key(&peer) {
             senders.retain(|_, sender| !is_past(sender));
@@ -187,7 +189,7 @@ impl FormPage {
     pub(crate) fn submit(&self, request: &Request<'_>, submission: &Submission) -> Response {
         let is_trap = submission.first(HONEYPOT).is_some_and(|value| !value.is_empty());
         let kept = || {
-            self.store.admit(request.peer.ip(), Instant::now())?;
+            self.store.admit(request.peer.ip(), request.now)?;
             if is_trap {
                 return Ok(());
             }
@@ -209,7 +211,7 @@ impl FormPage {
 
     fn line(&self, request: &Request<'_>, submission: &Submission) -> String {
         let mut line = Map::new();
-        let time = format!("{:#}", Timestamp::new(SystemTime::now()));
+        let time = format!("{:#}", Timestamp::new(request.now));
         line.insert("time".into(), time.into());
         line.insert("page".into(), self.path.to_url_path().into());
         if self.store.address {

@@ -214,7 +214,8 @@ fn content_that_is_not_what_it_is_said_to_be_is_not_stored() {
     // Of "hello".
     let good = "sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:";
     let bad = "sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:".replace('L', "M");
-    let long = "sha-512=:m3HSJL1i83hdltRq0+o9czGb+8KJDKra4t/3JRlnPKcjI8PZm6XBHXx6zG4UuMXaDEZjR1wuXDre9G9zvN7AQw==:";
+    let long = "sha-512=:m3HSJL1i83hdltRq0+o9czGb+8KJDKra4t/3JRlnPKcjI8PZm6XBHXx6zG4UuMXaDEZj\
+                R1wuXDre9G9zvN7AQw==:";
     for (name, value, answer) in [
         ("Content-Digest", good, "201"),
         ("Repr-Digest", long, "204"),
@@ -290,7 +291,10 @@ fn a_form_is_kept_as_a_line_of_the_page() {
         assert_eq!(
             lines(&site, "contact.html"),
             [
-                r#"{"fields":{"name":"A B","t":["1","2","3"],"text":"1\n2\"","x":""},"page":"/contact.html"}"#,
+                concat!(
+                    r#"{"fields":{"name":"A B","t":["1","2","3"],"text":"1\n2\"","x":""},"#,
+                    r#""page":"/contact.html"}"#
+                ),
                 "{\"fields\":{\"name\":\"\u{e9}\u{fffd}\"},\"page\":\"/contact.html\"}",
             ]
         );

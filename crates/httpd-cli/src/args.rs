@@ -81,7 +81,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 pub(crate) struct Writing {
     /// What becomes of an uploaded file whose name is taken: rename, reject or replace
-    #[arg(long, value_name = "POLICY", default_value = "rename", value_parser = values::on_conflict)]
+    #[arg(long, value_name = "POLICY", default_value = "rename",
+          value_parser = values::on_conflict)]
     pub(crate) on_conflict: OnConflict,
 
     /// PUT makes directories (dir/ or those above a file), DELETE removes empty ones

@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http_proto::EntityTag;
 use http_proto::server::Request;
@@ -32,6 +33,8 @@ pub(crate) struct FormUpload {
     dir: Arc<OwnedFd>,
     id: FileId,
     hidden: bool,
+    /// When the request came.
+    now: SystemTime,
     /// The last one may still be coming.
     files: Vec<Incoming>,
     _turn: Turn,
@@ -78,13 +81,14 @@ impl FormUpload {
         evaluate(request, Some(&facts))?;
         let turn = writes.space.turn()?;
         // For the answer only: each file claims what it takes.
-        drop(writes.space.claim(&dir, announced(request))?);
+        drop(writes.space.claim(&dir, announced(request), request.now)?);
         Ok(FormUpload {
             writes: Arc::clone(writes),
             path: path.into_dir_form(),
             dir: Arc::new(dir),
             id: facts.id,
             hidden,
+            now: request.now,
             files: Vec::new(),
             _turn: turn,
         })
@@ -99,7 +103,7 @@ impl FormUpload {
         if self.writes.own_log.names(self.id, &name) {
             return Err(Refusal::OwnLog);
         }
-        let claim = self.writes.space.claim(&*self.dir, 0)?;
+        let claim = self.writes.space.claim(&*self.dir, 0, self.now)?;
         let draft = self.writes.draft(&self.dir)?;
         self.files.push(Incoming { draft, claim, name, size: 0, etag: None });
         Ok(())

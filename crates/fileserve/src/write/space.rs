@@ -4,7 +4,7 @@
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, FileType, fstatvfs, statat};
 
@@ -44,7 +44,7 @@ struct Usage {
     /// Of files that are coming in.
     coming: u64,
     /// `None` while it has never been counted.
-    counted: Option<Instant>,
+    counted: Option<SystemTime>,
 }
 
 /// The right of one request to store something.
@@ -54,6 +54,8 @@ pub(super) struct Turn(Arc<Space>);
 pub(super) struct Claim {
     space: Arc<Space>,
     octets: u64,
+    /// When its request came.
+    now: SystemTime,
 }
 
 impl Space {
@@ -73,9 +75,9 @@ impl Space {
         }
     }
 
-    /// Room for an empty file in the file system of `dir`, if `announced` octets of content would
-    /// fit as well. They are not set aside: whoever announces much and sends little would keep
-    /// others out.
+    /// Room for an empty file in the file system of `dir`, as of `now`, if `announced` octets of
+    /// content would fit as well. They are not set aside: whoever announces much and sends little
+    /// would keep others out.
     ///
     /// # Errors
     /// `StorageFull` or `QuotaReached` when there is no room.
@@ -83,10 +85,11 @@ impl Space {
         self: &Arc<Self>,
         dir: impl AsFd,
         announced: u64,
+        now: SystemTime,
     ) -> Result<Claim, Refusal> {
         self.leaves_some_free(dir, announced)?;
-        self.admit(taken_by(announced), taken_by(0))?;
-        Ok(Claim { space: Arc::clone(self), octets: 0 })
+        self.admit(taken_by(announced), taken_by(0), now)?;
+        Ok(Claim { space: Arc::clone(self), octets: 0, now })
     }
 
     /// Takes note that a file of `octets` is there no more.
@@ -109,18 +112,19 @@ impl Space {
     }
 
     /// Claims `claimed` octets, if the quota has room for `needed`.
-    fn admit(&self, needed: u64, claimed: u64) -> Result<(), Refusal> {
+    fn admit(&self, needed: u64, claimed: u64, now: SystemTime) -> Result<(), Refusal> {
         let Some(quota) = self.limits.quota else { return Ok(()) };
         let mut usage = self.usage();
         let fits = |usage: &Usage| {
             let taken = usage.stored.saturating_add(usage.coming);
             taken.saturating_add(needed) <= quota
         };
-        let age = usage.counted.map(|at| at.elapsed());
+        // A clock that has been set back has counted nothing.
+        let age = usage.counted.and_then(|at| now.duration_since(at).ok());
         if age.is_none_or(|age| age > RECOUNT || (age > RECOUNT_FULL && !fits(&usage))) {
             // Other uploads wait for it, on their own threads of the pool.
             usage.stored = count(&self.root);
-            usage.counted = Some(Instant::now());
+            usage.counted = Some(now);
         }
         if !fits(&usage) {
             return Err(Refusal::QuotaReached);
@@ -142,7 +146,7 @@ impl Claim {
     pub(super) fn grow(&mut self, dir: impl AsFd, more: u64) -> Result<(), Refusal> {
         self.space.leaves_some_free(dir, more)?;
         let further = taken_by(self.octets + more) - taken_by(self.octets);
-        self.space.admit(further, further)?;
+        self.space.admit(further, further, self.now)?;
         self.octets += more;
         Ok(())
     }
@@ -193,6 +197,8 @@ fn count(root: &Root) -> u64 {
 mod tests {
     use super::*;
 
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
     fn space(
         quota: Option<u64>,
         keep_free: Option<u64>,
@@ -220,25 +226,25 @@ mod tests {
         std::fs::write(home.path().join("dir/a"), vec![0; 2 * BLOCK_BYTES as usize]).expect("a");
         std::fs::write(home.path().join("empty"), "").expect("takes a block");
         let dir = std::fs::File::open(home.path()).expect("a directory");
-        assert_eq!(space.claim(&dir, 8 * BLOCK_BYTES).map(drop), Err(Refusal::QuotaReached));
-        let mut first = space.claim(&dir, 7 * BLOCK_BYTES).expect("just fits");
+        assert_eq!(space.claim(&dir, 8 * BLOCK_BYTES, NOW).map(drop), Err(Refusal::QuotaReached));
+        let mut first = space.claim(&dir, 7 * BLOCK_BYTES, NOW).expect("just fits");
         first.grow(&dir, 5 * BLOCK_BYTES).expect("there is room for five of seven");
-        let mut second = space.claim(&dir, 1).expect("there is room for two more");
+        let mut second = space.claim(&dir, 1, NOW).expect("there is room for two more");
         assert_eq!(second.grow(&dir, 2 * BLOCK_BYTES + 1), Err(Refusal::QuotaReached));
         second.grow(&dir, BLOCK_BYTES + 1).expect("up to the last block");
-        assert_eq!(space.claim(&dir, 0).map(drop), Err(Refusal::QuotaReached));
+        assert_eq!(space.claim(&dir, 0, NOW).map(drop), Err(Refusal::QuotaReached));
         drop(second);
         first.settle(Some(2 * BLOCK_BYTES));
-        let rest = space.claim(&dir, 4 * BLOCK_BYTES).expect("one of two has been replaced");
+        let rest = space.claim(&dir, 4 * BLOCK_BYTES, NOW).expect("one of two has been replaced");
         space.release(BLOCK_BYTES);
         drop(rest);
-        assert!(space.claim(&dir, 5 * BLOCK_BYTES).is_ok(), "and one has gone");
+        assert!(space.claim(&dir, 5 * BLOCK_BYTES, NOW).is_ok(), "and one has gone");
     }
 
     #[test]
     fn some_of_the_disk_stays_free() {
         let (home, space) = space(None, Some(u64::MAX), 9);
         let dir = std::fs::File::open(home.path()).expect("a directory");
-        assert_eq!(space.claim(&dir, 0).map(drop), Err(Refusal::StorageFull));
+        assert_eq!(space.claim(&dir, 0, NOW).map(drop), Err(Refusal::StorageFull));
     }
 }

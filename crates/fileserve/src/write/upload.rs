@@ -50,7 +50,7 @@ impl Upload {
         }
         evaluate(request, place.current.as_ref())?;
         let turn = writes.space.turn()?;
-        let claim = writes.space.claim(&*place.dir, announced(request))?;
+        let claim = writes.space.claim(&*place.dir, announced(request), request.now)?;
         let draft = writes.draft(&place.dir)?;
         if let Some(facts) = place.current {
             draft.take_mode(facts.mode)?;

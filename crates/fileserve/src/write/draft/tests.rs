@@ -1,3 +1,5 @@
+//! What becomes of a draft, unnamed and named.
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Instant;
