@@ -19,7 +19,7 @@ cargo xtask fuzz [TARGET ...] [--seconds N]  looks for inputs that break the par
 cargo xtask requirements                     only the tables of what the RFCs require
 cargo xtask corpus PATH [--base HOST:PORT]   plays a file of raw requests against httpd
 cargo xtask compare SERVER [CASE ...]        plays the cases against nginx, lighttpd or another
-cargo xtask soak [PART ...]                  many, big and slow clients against a release build
+cargo xtask soak [PART ...]                  many, big, slow and writing clients of a release build
 cargo xtask bench [WORKLOAD ...]             CPU time per request, beside nginx, h2o and others
                   [--quick] [--rounds N] [--seconds S] [--servers A,B,...] [--log on|off|both]
 ";

@@ -1,7 +1,7 @@
-//! `cargo xtask soak`: decides whether the release build bears many, big and slow clients.
+//! `cargo xtask soak`: decides whether the release build bears many, big, slow and writing clients.
 //!
 //! Every part starts a server of its own, asks it over loopback and says for each bound whether it
-//! held. Name parts to run only those: `cargo xtask soak idle large drip`.
+//! held. Name parts to run only those: `cargo xtask soak idle large`.
 
 mod client;
 mod drip;
@@ -9,6 +9,7 @@ pub(crate) mod gauge;
 mod idle;
 mod large;
 pub(crate) mod server;
+mod uploads;
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,8 @@ const SOAK_MAX: Duration = Duration::from_secs(170);
 
 type Part = fn(&mut Verdicts, Instant) -> Result<()>;
 
-const PARTS: [(&str, Part); 3] = [("idle", idle::run), ("large", large::run), ("drip", drip::run)];
+const PARTS: [(&str, Part); 4] =
+    [("idle", idle::run), ("large", large::run), ("drip", drip::run), ("uploads", uploads::run)];
 
 /// Runs the named parts, or all.
 ///
@@ -27,7 +29,7 @@ const PARTS: [(&str, Part); 3] = [("idle", idle::run), ("large", large::run), ("
 /// When a bound was missed, or a part could not come to its end.
 pub(crate) fn run(names: &[String]) -> Result<()> {
     if let Some(name) = names.iter().find(|name| PARTS.iter().all(|(known, _)| known != name)) {
-        bail!("no such part: {name} - the parts are idle, large and drip");
+        bail!("no such part: {name} - the parts are idle, large, drip and uploads");
     }
     server::build()?;
     let deadline = Instant::now() + SOAK_MAX;

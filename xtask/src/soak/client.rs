@@ -62,6 +62,17 @@ impl Client {
         Ok(())
     }
 
+    /// Uploads `content` to `path`, which is there already.
+    pub(super) fn replace(&mut self, path: &str, content: &[u8]) -> Result<()> {
+        let length = content.len();
+        let head = format!("PUT {path} HTTP/1.1\r\nHost: soak\r\nContent-Length: {length}\r\n\r\n");
+        self.send(head.as_bytes())?;
+        self.send(content)?;
+        let head = self.head()?;
+        ensure!(head.status == 204, "PUT {path} was answered {}", head.status);
+        Ok(())
+    }
+
     /// Reads `length` octets, all of which must be zero, and forgets them.
     pub(super) fn read_zeros(&mut self, length: u64) -> Result<()> {
         const STEP: usize = 1 << 20;
@@ -100,8 +111,12 @@ impl Client {
         let status = text.split(' ').nth(1).and_then(|code| code.parse().ok());
         let status = status.with_context(|| format!("no status in {text:?}"))?;
         let mut head = Head { status, length: 0, text };
-        let length = head.field("Content-Length").context("an answer without Content-Length")?;
-        head.length = length.parse()?;
+        // RFC 9110 §8.6: a 204 has none.
+        if status != 204 {
+            let length =
+                head.field("Content-Length").context("an answer without Content-Length")?;
+            head.length = length.parse()?;
+        }
         Ok(head)
     }
 }

@@ -79,9 +79,19 @@ impl Latencies {
         self.quantile(0.5)
     }
 
+    /// What one in a hundred exceeds, in milliseconds.
+    pub(super) fn p99(&self) -> f64 {
+        self.quantile(0.99)
+    }
+
+    /// Takes in those of another list.
+    pub(super) fn append(&mut self, mut others: Latencies) {
+        self.0.append(&mut others.0);
+    }
+
     /// Prints the distribution in one line.
     pub(super) fn print(&self, what: &str) {
-        let (median, p99, most) = (self.median(), self.quantile(0.99), self.quantile(1.0));
+        let (median, p99, most) = (self.median(), self.p99(), self.quantile(1.0));
         let count = self.0.len();
         println!("  {count} {what}: median {median:.3} ms, p99 {p99:.3} ms, longest {most:.3} ms");
     }
@@ -99,7 +109,7 @@ mod tests {
             latencies.push(Duration::from_millis(milliseconds));
         }
         assert_eq!(latencies.median(), 50.0);
-        assert_eq!(latencies.quantile(0.99), 99.0);
+        assert_eq!(latencies.p99(), 99.0);
         assert_eq!(latencies.quantile(1.0), 100.0);
     }
 
