@@ -10,6 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 const WAIT_MAX: Duration = Duration::from_secs(10);
 /// The most that a response head may take.
 const HEAD_BYTES_MAX: usize = 4096;
+/// The most content that is taken in at once.
+const CONTENT_BYTES_MAX: u64 = 1 << 20;
 
 /// A connection that is kept between requests. It owns no buffer, so ten thousand cost little.
 pub(super) struct Client(TcpStream);
@@ -51,13 +53,19 @@ impl Client {
         self.head()
     }
 
-    /// Asks for `path` and checks that its content is `expected`.
-    pub(super) fn fetch(&mut self, path: &str, expected: &[u8]) -> Result<()> {
+    /// Asks for `path`, of which the content is not long.
+    pub(super) fn get(&mut self, path: &str) -> Result<Vec<u8>> {
         let head = self.ask(path, "")?;
         ensure!(head.status == 200, "GET {path} was answered {}", head.status);
-        ensure!(head.length == expected.len() as u64, "GET {path}: {} octets", head.length);
-        let mut content = vec![0; expected.len()];
+        ensure!(head.length <= CONTENT_BYTES_MAX, "GET {path}: {} octets", head.length);
+        let mut content = vec![0; head.length as usize];
         self.0.read_exact(&mut content)?;
+        Ok(content)
+    }
+
+    /// Asks for `path` and checks that its content is `expected`.
+    pub(super) fn fetch(&mut self, path: &str, expected: &[u8]) -> Result<()> {
+        let content = self.get(path)?;
         ensure!(content == expected, "GET {path}: the content differs");
         Ok(())
     }

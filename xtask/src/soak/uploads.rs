@@ -16,7 +16,7 @@ use super::client::Client;
 use super::gauge::Latencies;
 use super::server::Server;
 
-/// Small files that are read in turn.
+/// Small files that are read in turn, each in a directory of its own.
 const FILES: usize = 300;
 const READERS: usize = 8;
 /// How long a reader waits between its requests: 8 readers would else keep two cores busy alone,
@@ -24,12 +24,18 @@ const READERS: usize = 8;
 const PAUSE: Duration = Duration::from_millis(1);
 const WRITERS: usize = 8;
 const UPLOAD_BYTES: usize = 4 << 20;
+/// The uploading clients step back from the processor: they stand for other machines, and their own
+/// work is not to be taken for the server's. (On Linux, niceness is each thread's own.)
+const UPLOAD_NICE: i32 = 15;
 /// How long each phase is measured, and how often all phases are played in turn.
 const PHASE: Duration = Duration::from_millis(2_000);
 const ROUNDS: usize = 3;
 /// How much longer than without uploads an answer may take.
 const MEDIAN_TIMES_MAX: f64 = 1.5;
 const P99_TIMES_MAX: f64 = 3.0;
+/// How much longer than while another server takes the uploads. This is what the server itself makes
+/// its readers wait; the rest of the bounds above is for what the machine cannot do at once.
+const OWN_TIMES_MAX: f64 = 2.0;
 
 /// Whom the uploads go to while the readers are timed.
 #[derive(Clone, Copy, PartialEq)]
@@ -45,12 +51,35 @@ const PHASES: [(Uploads, &str); 3] = [
     (Uploads::ToTheSame, "GETs beside uploads to the same server"),
 ];
 
+/// What is read, and how the server is started.
+struct Reads {
+    what: &'static str,
+    flags: &'static [&'static str],
+    /// Behind the directory's number.
+    path: &'static str,
+}
+
+const READS: [Reads; 3] = [
+    Reads { what: "files, kept in memory", flags: &[], path: "/file" },
+    Reads { what: "files, not kept", flags: &["--cache", "0"], path: "/file" },
+    // Made by a pool thread each time: what needs the disk waits in one line with the uploads.
+    Reads { what: "listings, made on the pool", flags: &["--cache", "0"], path: "/" },
+];
+
+/// A path and what is there.
+type Page = (String, Vec<u8>);
+
 pub(super) fn run(verdicts: &mut Verdicts, deadline: Instant) -> Result<()> {
-    for (what, flags) in [("kept in memory", &[][..]), ("not kept", &["--cache", "0"])] {
-        println!("  small files, {what}:");
+    for Reads { what, flags, path } in READS {
+        println!("  {what}:");
         let args = [&["--writable", "--access-log", "off"], flags].concat();
         let servers = [Server::start(&args, fill)?, Server::start(&args, fill)?];
         let [same, another] = servers.each_ref().map(|server| server.addr);
+        let mut client = Client::connect(same)?;
+        let paths = (0..FILES).map(|number| format!("/{number}{path}"));
+        let pages: Result<Vec<Page>> =
+            paths.map(|path| Ok((path.clone(), client.get(&path)?))).collect();
+        let pages = pages?;
         let mut measured = [const { Vec::new() }; PHASES.len()];
         for _ in 0..ROUNDS {
             for (found, (uploads, name)) in measured.iter_mut().zip(PHASES) {
@@ -60,7 +89,7 @@ pub(super) fn run(verdicts: &mut Verdicts, deadline: Instant) -> Result<()> {
                     Uploads::ToAnother => Some(another),
                     Uploads::ToTheSame => Some(same),
                 };
-                let (latencies, stored) = phase(same, to)?;
+                let (latencies, stored) = phase(same, &pages, to)?;
                 latencies.print(&format!("{name}, {stored} stored"));
                 found.push(latencies);
             }
@@ -75,12 +104,15 @@ fn judge(verdicts: &mut Verdicts, what: &str, measured: &[Vec<Latencies>; PHASES
     let [without, another, same] = measured;
     let median = |rounds: &[Latencies]| middle(rounds.iter().map(Latencies::median));
     let p99 = |rounds: &[Latencies]| middle(rounds.iter().map(Latencies::p99));
-    let (times, tail) = (median(another) / median(without), p99(another) / p99(without));
-    println!("  with another server's uploads: median {times:.2} times, p99 {tail:.2} times");
-    let name = format!("median of a GET, {what}, beside uploads");
-    verdicts.under(&name, median(same) / median(without), MEDIAN_TIMES_MAX, "times");
-    let name = format!("p99 of a GET, {what}, beside uploads");
-    verdicts.under(&name, p99(same) / p99(without), P99_TIMES_MAX, "times");
+    for (name, of, most) in [
+        ("median", &median as &dyn Fn(&[Latencies]) -> f64, MEDIAN_TIMES_MAX),
+        ("p99", &p99, P99_TIMES_MAX),
+    ] {
+        let name = format!("{what}: {name} beside uploads");
+        verdicts.under(&format!("{name}, to that without"), of(same) / of(without), most, "times");
+        let found = of(same) / of(another);
+        verdicts.under(&format!("{name}, to that beside another's"), found, OWN_TIMES_MAX, "times");
+    }
 }
 
 /// The middle one of an odd number of values.
@@ -97,7 +129,9 @@ fn small(number: usize) -> Vec<u8> {
 
 fn fill(root: &Path) -> Result<()> {
     for number in 0..FILES {
-        std::fs::write(root.join(number.to_string()), small(number))?;
+        let dir = root.join(number.to_string());
+        std::fs::create_dir(&dir)?;
+        std::fs::write(dir.join("file"), small(number))?;
     }
     for number in 0..WRITERS {
         std::fs::write(root.join(format!("up-{number}")), "")?;
@@ -106,7 +140,7 @@ fn fill(root: &Path) -> Result<()> {
 }
 
 /// Times GETs, beside uploads `to` a server if to any; says how many of these were stored.
-fn phase(read: SocketAddr, to: Option<SocketAddr>) -> Result<(Latencies, usize)> {
+fn phase(read: SocketAddr, pages: &[Page], to: Option<SocketAddr>) -> Result<(Latencies, usize)> {
     let over = AtomicBool::new(false);
     let stored = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -117,7 +151,7 @@ fn phase(read: SocketAddr, to: Option<SocketAddr>) -> Result<(Latencies, usize)>
             .map(|(addr, number)| scope.spawn(move || upload(addr, number, over, stored)))
             .collect();
         let readers: Vec<_> =
-            (0..READERS).map(|number| scope.spawn(move || read_on(read, number))).collect();
+            (0..READERS).map(|number| scope.spawn(move || read_on(read, pages, number))).collect();
         let mut latencies = Latencies::default();
         let found: Vec<_> = readers.into_iter().map(thread::ScopedJoinHandle::join).collect();
         over.store(true, Ordering::Relaxed);
@@ -131,26 +165,26 @@ fn phase(read: SocketAddr, to: Option<SocketAddr>) -> Result<(Latencies, usize)>
     })
 }
 
-/// Asks for small files in turn as long as a phase lasts.
-fn read_on(addr: SocketAddr, reader: usize) -> Result<Latencies> {
+/// Asks for the pages in turn as long as a phase lasts.
+fn read_on(addr: SocketAddr, pages: &[Page], reader: usize) -> Result<Latencies> {
     let mut client = Client::connect(addr)?;
     let mut latencies = Latencies::default();
     let end = Instant::now() + PHASE;
     // Far from where the others are.
-    let mut number = reader * FILES / READERS;
-    while Instant::now() < end {
-        let content = small(number);
-        let path = format!("/{number}");
+    for (path, content) in pages.iter().cycle().skip(reader * FILES / READERS) {
+        if Instant::now() >= end {
+            break;
+        }
         let asked = Instant::now();
-        client.fetch(&path, &content)?;
+        client.fetch(path, content)?;
         latencies.push(asked.elapsed());
-        number = (number + 1) % FILES;
         thread::sleep(PAUSE);
     }
     Ok(latencies)
 }
 
 fn upload(addr: SocketAddr, number: usize, over: &AtomicBool, stored: &AtomicUsize) -> Result<()> {
+    rustix::process::nice(UPLOAD_NICE).context("a thread may be nicer")?;
     let mut client = Client::connect(addr)?;
     let (path, content) = (format!("/up-{number}"), vec![b'x'; UPLOAD_BYTES]);
     while !over.load(Ordering::Relaxed) {
