@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 /// The whole of it, the build apart, may take this long.
-const SOAK_MAX: Duration = Duration::from_secs(170);
+const SOAK_MAX: Duration = Duration::from_secs(230);
 
 type Part = fn(&mut Verdicts, Instant) -> Result<()>;
 

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use conformance::response::Response;
-use conformance::server::{Server, ServerOptions};
+use conformance::server::{Server, ServerOptions, binary};
 use tempfile::TempDir;
 
 use super::{
@@ -42,14 +42,16 @@ struct Small {
 impl Small {
     /// `None`, said, where the system does not let a test mount.
     fn start() -> Option<Small> {
+        Small::start_with(FLAGS)
+    }
+
+    fn start_with(flags: &[&str]) -> Option<Small> {
         let dir = TempDir::new().expect("a temporary directory");
         let Some(unshare) = UNSHARE.iter().find(|unshare| can_mount(unshare, dir.path())) else {
-            // Unlike with `println!`, that is seen although the test passes.
-            let why = "uploads: skipped: no namespace with a mount of its own can be had\n";
-            let _ = std::io::stderr().write_all(why.as_bytes());
+            skipped("no namespace with a mount of its own can be had");
             return None;
         };
-        let options = ServerOptions::new().args(FLAGS).root(dir.path());
+        let options = ServerOptions::new().args(flags).root(dir.path());
         let options = options.through(wrapper(unshare, dir.path()));
         let server = Server::start(options);
         let outside = dir.path().strip_prefix("/").expect("a temporary directory's path is whole");
@@ -89,6 +91,11 @@ impl Small {
         let _ = client.send(content); // fails when it was refused before the end
         client.response().unwrap_or_else(|why| panic!("{head}: {why}"))
     }
+}
+
+/// Says why a test is skipped; unlike with `println!`, that is seen although it passes.
+fn skipped(why: &str) {
+    let _ = std::io::stderr().write_all(format!("uploads: skipped: {why}\n").as_bytes());
 }
 
 /// The command that the server is started through.
@@ -215,4 +222,26 @@ fn a_full_disk_is_read_and_emptied_as_any_other() {
     }
     assert_eq!(small.ask("DELETE", "/rest").status, 200);
     small.assert_clear(free, &[], "in the end");
+}
+
+#[test]
+fn what_is_to_be_kept_free_stays_free() {
+    let help = Command::new(binary()).arg("--help").output().expect("httpd can be started");
+    if !String::from_utf8_lossy(&help.stdout).contains("--keep-free") {
+        return skipped("this server has no --keep-free");
+    }
+    let keep = 6 * MIB;
+    let flags = ["--writable", "--keep-free", &keep.to_string()];
+    let Some(small) = Small::start_with(&flags) else { return };
+    let free = small.free();
+    let content = vec![b'x'; 3 * MIB];
+    let chunks = "Transfer-Encoding: chunked\r\n";
+    let by_length = (put_head("/new", "", content.len()), content.clone());
+    let by_chunks = (head("PUT", "/new", chunks), chunked(&content, 100_000));
+    for (head, content) in [by_length, by_chunks] {
+        assert_eq!(small.send(&head, &content).status, 507, "{head}");
+        small.assert_clear(free, &[], &head);
+    }
+    assert_eq!(small.put("/new", &content[..MIB]).status, 201);
+    assert!(small.free() >= keep as u64, "{} octets free", small.free());
 }
