@@ -49,7 +49,7 @@ impl Client {
 
     /// Asks for `path`; `fields` are whole field lines.
     pub(super) fn ask(&mut self, path: &str, fields: &str) -> Result<Head> {
-        self.send(format!("GET {path} HTTP/1.1\r\nHost: soak\r\n{fields}\r\n").as_bytes())?;
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").as_bytes())?;
         self.head()
     }
 
@@ -73,7 +73,7 @@ impl Client {
     /// Uploads `content` to `path`, which is there already.
     pub(super) fn replace(&mut self, path: &str, content: &[u8]) -> Result<()> {
         let length = content.len();
-        let head = format!("PUT {path} HTTP/1.1\r\nHost: soak\r\nContent-Length: {length}\r\n\r\n");
+        let head = format!("PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
         self.send(head.as_bytes())?;
         self.send(content)?;
         let head = self.head()?;
