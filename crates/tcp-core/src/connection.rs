@@ -10,6 +10,7 @@ use mio::{Interest, Registry, Token};
 
 use crate::closer::Closer;
 use crate::limits::{STEP_COST, WIDE_TURNS, later};
+use crate::pool::Lane;
 use crate::room::{Permit, Room};
 use crate::slots::Ready;
 use crate::{Accepted, Input, Limits, Now, Output, Session, Tick, Wait};
@@ -60,7 +61,7 @@ pub(crate) enum Turn {
     /// The budget is spent; there is more to do when the others have had their turn.
     Again,
     /// To the pool, which calls `block`.
-    Pool,
+    Pool(Lane),
     /// The connection is over.
     Closed,
 }
@@ -161,19 +162,19 @@ impl<S: Session> Connection<S> {
             if self.wait == Wait::Abort {
                 return Turn::Closed;
             }
-            match self.flush(ready, &mut budget, lent) {
-                Flush::Done => self.owing = None,
+            match (self.flush(ready, &mut budget, lent), self.lane()) {
+                (Flush::Done, _) => self.owing = None,
                 // What the pool does need not wait for the peer: the output travels along.
-                Flush::Full if self.wait == Wait::Pool => return Turn::Pool,
+                (Flush::Full, Some(lane)) => return Turn::Pool(lane),
                 // Too slow: reset, so that the kernel lets go of its bytes too.
-                Flush::Full if self.is_due(lent) => {
+                (Flush::Full, _) if self.is_due(lent) => {
                     self.wait = Wait::Abort;
                     return Turn::Closed;
                 }
-                Flush::Full => return Turn::Parked,
-                Flush::Spent => return Turn::Again,
-                Flush::Cold => return Turn::Pool,
-                Flush::Broken => {
+                (Flush::Full, _) => return Turn::Parked,
+                (Flush::Spent, _) => return Turn::Again,
+                (Flush::Cold, _) => return Turn::Pool(Lane::Short),
+                (Flush::Broken, _) => {
                     self.wait = Wait::Abort;
                     return Turn::Closed;
                 }
@@ -192,7 +193,8 @@ impl<S: Session> Connection<S> {
                     return Turn::Closed;
                 }
                 Wait::Abort => return Turn::Closed,
-                Wait::Pool => return Turn::Pool,
+                Wait::Pool => return Turn::Pool(Lane::Short),
+                Wait::LongPool => return Turn::Pool(Lane::Long),
                 Wait::Drain => self.advance(0, None, lent),
                 Wait::Linger => match self.discard(ready, &mut budget, lent) {
                     Some(turn) => return turn,
@@ -315,6 +317,15 @@ impl<S: Session> Connection<S> {
         self.due(lent.limits).is_some_and(|due| due <= lent.now.instant)
     }
 
+    /// The lane to the pool that the session waits for, if it does.
+    fn lane(&self) -> Option<Lane> {
+        match self.wait {
+            Wait::Pool => Some(Lane::Short),
+            Wait::LongPool => Some(Lane::Long),
+            _ => None,
+        }
+    }
+
     /// The server is stopping: the session is asked once more, even if nothing has come.
     pub(crate) fn nudge(&mut self) {
         self.nudged = true;
@@ -324,7 +335,7 @@ impl<S: Session> Connection<S> {
     /// about to be sent. Afterwards the connection goes home and has a turn.
     pub(crate) fn block(&mut self) {
         let work = AssertUnwindSafe(|| {
-            if self.wait == Wait::Pool {
+            if self.lane().is_some() {
                 self.session.block();
                 self.wait = Wait::Drain;
             } else {

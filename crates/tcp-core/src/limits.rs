@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 pub struct Limits {
     /// Worker threads, each with its own readiness loop; at least 1. Default: one per core.
     pub workers: usize,
-    /// Threads for work that may block; at least 1. Default: four per worker, since they mostly
-    /// wait for disks.
+    /// Threads for work that may block; at least 1. A quarter of them never does what
+    /// [may take long](crate::Wait::LongPool). Default: four per worker, since they mostly wait for
+    /// disks.
     pub pool: usize,
     /// Connections open at once. Full: a further one is told [`Service::refusal`] and closed.
     ///
@@ -83,7 +84,8 @@ pub(crate) fn later(start: Instant, by: Duration) -> Instant {
 /// New connections that wait for a worker to take them in, for each worker. Full: the next ones
 /// are dealt to others, of whom the first empties its own channel in each round.
 pub(crate) const ARRIVALS_MAX: usize = 1024;
-/// Connections of one worker that are in the pool's channel or on a pool thread. Full: a
+/// Connections of one worker that are in a channel of the pool or on its threads, for work that is
+/// short, and again for work that may take long. Full: a
 /// further one waits in its slot, first come first served. Enough to keep any pool busy, and
 /// bounds what the channels allocate.
 pub(crate) const AWAY_MAX: usize = 512;

@@ -13,7 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::acceptor::Acceptor;
 use crate::closer::Closer;
 use crate::limits::{ARRIVALS_MAX, AWAY_MAX, BACKLOG, STEP_COST};
-use crate::pool::{self, Home};
+use crate::pool::{self, Home, Lanes};
 use crate::stop::Shared;
 use crate::sys;
 use crate::worker::{WAKE, Worker};
@@ -129,8 +129,10 @@ impl Running {
         limits: Arc<Limits>,
         shared: Arc<Shared>,
     ) -> io::Result<Running> {
-        let (jobs, jobs_taken) = bounded(AWAY_MAX * limits.workers);
-        pool::start(limits.pool, &jobs_taken, &shared)?;
+        let (short, short_taken) = bounded(AWAY_MAX * limits.workers);
+        let (long, long_taken) = bounded(AWAY_MAX * limits.workers);
+        let jobs = Lanes { short, long };
+        pool::start(limits.pool, &Lanes { short: short_taken, long: long_taken }, &shared)?;
         let (closer, closing) = Closer::start()?;
         self.threads.push(closing);
         let (doors, arrivals): (Vec<_>, Vec<_>) =
@@ -140,7 +142,7 @@ impl Running {
         let acceptor = Acceptor::new(listeners, first, doors, Arc::clone(&service), limit, share)?;
         let mut acceptor = Some(acceptor);
         for (index, (poll, arrivals)) in polls.into_iter().zip(arrivals).enumerate() {
-            let (back, returns) = bounded(AWAY_MAX);
+            let (back, returns) = bounded(2 * AWAY_MAX);
             let worker = Worker {
                 index,
                 poll,

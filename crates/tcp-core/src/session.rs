@@ -19,7 +19,8 @@ pub trait Session: Send + 'static {
     /// Input that is not consumed is shown again, with more behind it.
     fn advance(&mut self, now: Now, input: &mut Input<'_>, output: &mut Output) -> Wait;
 
-    /// Does work that may block; called on a pool thread after [`Wait::Pool`].
+    /// Does work that may block; called on a pool thread after [`Wait::Pool`] and
+    /// [`Wait::LongPool`].
     fn block(&mut self) {}
 
     /// The deadline of the last [`Wait::Read`] has passed, and all input there is has been shown.
@@ -48,6 +49,9 @@ pub enum Wait {
     Drain,
     /// `block`, on a pool thread.
     Pool,
+    /// The same for work that may take long, as to wait until a disk has written something: some
+    /// threads of the pool never do such work, so that who needs one for a moment gets one.
+    LongPool,
     /// Nothing: close once the output is sent. For a peer that is known to send nothing more.
     Close,
     /// Nothing: once the output is sent, close the sending side, and read and discard what comes

@@ -16,7 +16,7 @@ use crate::closer::Closer;
 use crate::connection::{Connection, Lent, Turn};
 use crate::deadlines::Deadlines;
 use crate::limits::{AWAY_MAX, EVENTS_MAX};
-use crate::pool::{Home, Job};
+use crate::pool::{Home, Job, Lane, Lanes, Return};
 use crate::room::Permit;
 use crate::slots::Slots;
 use crate::stop::Shared;
@@ -36,9 +36,9 @@ pub(crate) struct Worker<S: Service> {
     /// The first worker's.
     pub(crate) acceptor: Option<Acceptor<S>>,
     pub(crate) arrivals: Receiver<Arrival>,
-    pub(crate) returns: Receiver<(Token, Box<Connection<S::Session>>)>,
+    pub(crate) returns: Receiver<Return<S::Session>>,
     pub(crate) home: Home<S::Session>,
-    pub(crate) jobs: Sender<Job<S::Session>>,
+    pub(crate) jobs: Lanes<Sender<Job<S::Session>>>,
 }
 
 /// What a running worker keeps track of.
@@ -48,9 +48,9 @@ struct Ledger<S: Service> {
     /// Connections with something to do now, each once.
     run: VecDeque<Token>,
     /// Connections that wait for a place on the pool, first come first served.
-    pool_line: VecDeque<Token>,
+    pool_lines: Lanes<VecDeque<Token>>,
     /// Connections in the pool's channel or on its threads.
-    away: usize,
+    away: Lanes<usize>,
     /// The acceptor is gone: no arrival will follow.
     no_arrivals: bool,
     stopping: bool,
@@ -69,8 +69,8 @@ impl<S: Service> Worker<S> {
             slots: Slots::new(),
             deadlines: Deadlines::default(),
             run: VecDeque::new(),
-            pool_line: VecDeque::new(),
-            away: 0,
+            pool_lines: Lanes::default(),
+            away: Lanes::default(),
             no_arrivals: false,
             stopping: false,
             tick: Tick::of_new_worker(),
@@ -174,12 +174,12 @@ impl<S: Service> Worker<S> {
     }
 
     fn take_returns(&self, ledger: &mut Ledger<S>) {
-        while let Ok((token, mut connection)) = self.returns.try_recv() {
-            ledger.away -= 1;
-            while ledger.away < AWAY_MAX
-                && let Some(next) = ledger.pool_line.pop_front()
+        while let Ok(Return { token, mut connection, lane }) = self.returns.try_recv() {
+            *ledger.away.of(lane) -= 1;
+            while *ledger.away.of(lane) < AWAY_MAX
+                && let Some(next) = ledger.pool_lines.of(lane).pop_front()
             {
-                self.send_to_pool(ledger, next);
+                self.send_to_pool(ledger, next, lane);
             }
             let slot = ledger.slots.get(token).expect("the slot of a connection away is kept");
             if ledger.stopping {
@@ -228,10 +228,12 @@ impl<S: Service> Worker<S> {
                 ledger.run.push_back(token);
             }
             Turn::Again => {}
-            Turn::Pool if ledger.away < AWAY_MAX => self.send_to_pool(ledger, token),
-            Turn::Pool => {
+            Turn::Pool(lane) if *ledger.away.of(lane) < AWAY_MAX => {
+                self.send_to_pool(ledger, token, lane);
+            }
+            Turn::Pool(lane) => {
                 slot.queued = true;
-                ledger.pool_line.push_back(token);
+                ledger.pool_lines.of(lane).push_back(token);
             }
             Turn::Closed => {
                 ledger.deadlines.cancel(token, &mut slot.scheduled);
@@ -244,14 +246,18 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    fn send_to_pool(&self, ledger: &mut Ledger<S>, token: Token) {
+    fn send_to_pool(&self, ledger: &mut Ledger<S>, token: Token, lane: Lane) {
         let Some(slot) = ledger.slots.get(token) else { return };
         let Some(connection) = slot.connection.take() else { return };
         slot.queued = false;
-        ledger.away += 1;
-        let job = Job { connection, token, home: self.home.clone() };
+        *ledger.away.of(lane) += 1;
+        let job = Job { connection, token, lane, home: self.home.clone() };
         // The channel holds AWAY_MAX of every worker, and its receivers live as long as this.
-        assert!(self.jobs.try_send(job).is_ok(), "the pool's channel has room for all");
+        let sent = match lane {
+            Lane::Short => self.jobs.short.try_send(job),
+            Lane::Long => self.jobs.long.try_send(job),
+        };
+        assert!(sent.is_ok(), "the pool's channel has room for all");
     }
 
     /// Whether a stop has nothing left to wait for.
@@ -270,7 +276,7 @@ impl<S: Service> Worker<S> {
             }
             self.settle(&mut ledger, token, Turn::Closed, now);
         }
-        while let Ok((_, mut connection)) = self.returns.try_recv() {
+        while let Ok(Return { mut connection, .. }) = self.returns.try_recv() {
             connection.give_up();
             // Its slot has been settled with the others, and it was counted there.
             self.closer.let_go_all(connection.close(now));

@@ -5,7 +5,7 @@ mod support;
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -94,6 +94,48 @@ fn the_worker_serves_others_while_every_pool_thread_is_blocked() {
     drop(opener);
     for client in &mut blocked {
         assert_eq!(read_exactly(client, 13), b"wait and more");
+    }
+}
+
+/// Whoever needs the pool for a moment gets a thread, whatever else takes long.
+#[test]
+fn work_that_takes_long_does_not_keep_short_work_waiting() {
+    let (opener, gate) = unbounded::<()>();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let server = serve(limits(), move |_: &Accepted| {
+        let (asked, gate) = (Arc::clone(&count), gate.clone());
+        let long = Arc::new(AtomicBool::new(false));
+        let is_long = Arc::clone(&long);
+        let mut been = false;
+        script(move |now: Now, input: &mut Input<'_>, output: &mut Output| {
+            let first = input.bytes().first().copied();
+            if first.is_none() || std::mem::replace(&mut been, true) {
+                return echo(now, input, output);
+            }
+            long.store(first == Some(b'l'), Ordering::Relaxed);
+            asked.fetch_add(1, Ordering::Relaxed);
+            if first == Some(b'l') { Wait::LongPool } else { Wait::Pool }
+        })
+        .on_block(move || {
+            if is_long.load(Ordering::Relaxed) {
+                let _ = gate.recv();
+            }
+        })
+    });
+    let mut long: Vec<TcpStream> = (0..6).map(|_| server.connect()).collect();
+    for client in &mut long {
+        client.write_all(b"long").unwrap();
+    }
+    eventually("all are on their way to the pool", || asked.load(Ordering::Relaxed) == 6);
+    for _ in 0..10 {
+        let mut client = server.connect();
+        client.write_all(b"short").unwrap();
+        assert_eq!(read_exactly(&mut client, 5), b"short");
+    }
+    drop(opener);
+    for client in &mut long {
+        assert_eq!(read_exactly(client, 4), b"long");
     }
 }
 

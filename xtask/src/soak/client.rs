@@ -73,7 +73,8 @@ impl Client {
     /// Uploads `content` to `path`, which is there already.
     pub(super) fn replace(&mut self, path: &str, content: &[u8]) -> Result<()> {
         let length = content.len();
-        let head = format!("PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+        let head =
+            format!("PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
         self.send(head.as_bytes())?;
         self.send(content)?;
         let head = self.head()?;

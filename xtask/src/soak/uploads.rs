@@ -33,8 +33,8 @@ const ROUNDS: usize = 3;
 /// How much longer than without uploads an answer may take.
 const MEDIAN_TIMES_MAX: f64 = 1.5;
 const P99_TIMES_MAX: f64 = 3.0;
-/// How much longer than while another server takes the uploads. This is what the server itself makes
-/// its readers wait; the rest of the bounds above is for what the machine cannot do at once.
+/// How much longer than while another server takes the uploads. This is what the server itself
+/// makes its readers wait; the rest of the bounds above is for what the machine cannot do at once.
 const OWN_TIMES_MAX: f64 = 2.0;
 
 /// Whom the uploads go to while the readers are timed.

@@ -98,12 +98,12 @@ impl<H: Handler> HttpSession<H> {
                             receiving.transfer.count(bytes.len(), turn.now);
                             receiving.piece.extend_from_slice(bytes);
                             if receiving.piece.len() >= PIECE_BYTES {
-                                return Some(Wait::Pool);
+                                return Some(Wait::LongPool);
                             }
                         }
                         Event::End => {
                             receiving.complete = true;
-                            return Some(Wait::Pool);
+                            return Some(Wait::LongPool);
                         }
                         _ if turn.input.is_end() => {
                             failed = Some(Reject::IncompleteContent);

@@ -74,7 +74,7 @@ fn an_upload_never_gathers_more_than_about_a_piece() {
     let mut trips = 0;
     for piece in long.as_bytes().chunks(1000) {
         talk.say_only(piece);
-        if talk.waits() == "pool" {
+        if talk.waits() == "long-pool" {
             trips += 1;
             talk.block(Duration::ZERO);
         }

@@ -124,7 +124,7 @@ impl Talk {
 
     /// The pool does its work, which takes `time`; one call of `advance` follows.
     pub(crate) fn block(&mut self, time: Duration) -> &mut Talk {
-        assert_eq!(self.wait, Wait::Pool);
+        assert!(matches!(self.wait, Wait::Pool | Wait::LongPool), "{:?}", self.wait);
         self.session.block();
         self.now.instant += time;
         self.now.wall += time;
@@ -141,7 +141,7 @@ impl Talk {
                     self.flush();
                     return;
                 }
-                Wait::Pool => self.session.block(),
+                Wait::Pool | Wait::LongPool => self.session.block(),
                 Wait::Drain => {
                     self.drained.push(self.output.len());
                     self.flush();
@@ -168,6 +168,7 @@ impl Talk {
             Wait::Read { .. } => "read",
             Wait::Drain => "drain",
             Wait::Pool => "pool",
+            Wait::LongPool => "long-pool",
             Wait::Close => "close",
             Wait::Linger => "linger",
             Wait::Abort => "abort",
