@@ -86,6 +86,18 @@ pub enum Refusal {
     /// A FIFO, a socket or a device.
     #[error("neither a file nor a directory")]
     NotRegular,
+    /// It takes credentials, and there are none or wrong ones.
+    #[error("who asks is not known")]
+    Unauthorized,
+    /// The user that asks may not.
+    #[error("the user has no right to it")]
+    NoRight,
+    /// Too many wrong passwords came from the address.
+    #[error("too many wrong passwords, wait {seconds} s")]
+    TooManyFailures {
+        /// How long the next one has to wait, at least 1.
+        seconds: u32,
+    },
     /// The file's mode or a security policy forbids it.
     #[error("permission denied")]
     NotPermitted,
@@ -126,7 +138,7 @@ pub enum Refusal {
     #[error("out of memory")]
     OutOfMemory,
     /// Somebody else holds the file, or its path kept changing while it was looked up; or as many
-    /// long lists of directories are being made or sent as may be.
+    /// long lists of directories are being made or sent, or as many passwords hashed, as may be.
     #[error("the file is busy")]
     Busy,
     /// A file that holds less than its length says, time and again, though nothing changes it:
@@ -198,7 +210,12 @@ impl Refusal {
             | Refusal::NotADirectory
             | Refusal::SymlinkLoop
             | Refusal::NotRegular => Status::NOT_FOUND,
-            Refusal::NotPermitted
+            // RFC 9110 §15.5.2: with a WWW-Authenticate field, which must be there.
+            Refusal::Unauthorized => Status::UNAUTHORIZED,
+            // RFC 6585 §4: with Retry-After.
+            Refusal::TooManyFailures { .. } => Status::TOO_MANY_REQUESTS,
+            Refusal::NoRight
+            | Refusal::NotPermitted
             | Refusal::ReadOnlyDisk
             | Refusal::CrossSite
             | Refusal::ForeignOrigin => Status::FORBIDDEN,
@@ -249,6 +266,9 @@ impl Refusal {
             Refusal::NotADirectory => "not-a-directory",
             Refusal::SymlinkLoop => "symlink-loop",
             Refusal::NotRegular => "not-regular",
+            Refusal::Unauthorized => "unauthorized",
+            Refusal::NoRight => "no-right",
+            Refusal::TooManyFailures { .. } => "too-many-failures",
             Refusal::NotPermitted => "not-permitted",
             Refusal::ReadOnlyDisk => "read-only-disk",
             Refusal::ReadOnly => "read-only",
@@ -320,6 +340,9 @@ mod tests {
             (Refusal::BadEscape, 400),
             (Refusal::EncodedSlash, 404),
             (Refusal::Hidden, 404),
+            (Refusal::Unauthorized, 401),
+            (Refusal::NoRight, 403),
+            (Refusal::TooManyFailures { seconds: 1 }, 429),
             (Refusal::ReadOnly, 405),
             (Refusal::MethodNotAllowed, 405),
             (Refusal::ParentMissing, 409),
