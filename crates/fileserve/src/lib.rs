@@ -38,6 +38,8 @@
 //! each request and judged by its own descriptor.
 
 mod accept;
+#[allow(dead_code)] // until `Files` asks it
+pub mod access;
 pub mod access_log;
 mod cache_control;
 mod compress;
@@ -61,6 +63,7 @@ mod submission;
 mod validators;
 mod write;
 
+pub use access::Access;
 pub use access_log::{AccessLog, LogFormat, UnknownLogFormat};
 pub use cache_control::is_fingerprinted;
 pub use files::Files;
