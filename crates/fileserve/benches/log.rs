@@ -42,7 +42,7 @@ fn line(bencher: Bencher<'_, '_>, format: &str) {
         sent: 3_390_162,
         reason: None,
     };
-    bencher.bench_local(|| log.record(black_box(&exchange)));
+    bencher.bench_local(|| log.record(black_box(&exchange), None));
     log.shutdown();
     assert_eq!(log.dropped(), 0, "what is dropped costs less");
 }

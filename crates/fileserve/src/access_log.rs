@@ -153,13 +153,14 @@ impl AccessLog {
     }
 
     /// Adds the line of `exchange` to its worker's buffer; a worker beyond the count shares one.
+    /// `user` is who has shown by a password to be so called, if anybody has.
     ///
     /// Never waits for the disk. The line is in the log within [`FLUSH_EVERY`] and the time of a
     /// write; after [`shutdown`](Self::shutdown) it is dropped.
-    pub fn record(&self, exchange: &Exchange<'_>) {
+    pub fn record(&self, exchange: &Exchange<'_>, user: Option<&str>) {
         let shards = &self.shared.shards;
         let Some(at) = exchange.worker.checked_rem(shards.len()) else { return };
-        if shards[at].append(self.format, exchange) {
+        if shards[at].append(self.format, exchange, user) {
             // Full means that the writer is about to wake anyway.
             let _ = self.wake.try_send(());
         }

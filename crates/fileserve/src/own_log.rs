@@ -38,7 +38,7 @@ impl OwnLog {
 
     /// Writes a line of it.
     pub(crate) fn record(&self, exchange: &Exchange<'_>) {
-        self.log.record(exchange);
+        self.log.record(exchange, None);
     }
 
     fn all_names(&self) -> impl Iterator<Item = &LogName> {

@@ -13,7 +13,7 @@ use super::{json, lines};
 /// What a line of the log looks like.
 ///
 /// Whatever a client sends, its octets outside 0x20-0x7E, `"` and `\` are written as `\xHH` (in
-/// JSON as JSON wants it), so no line and no field can be forged, and a terminal is safe. Request
+/// JSON as JSON wants it), as is a space in a name, so no line and no field can be forged, and a terminal is safe. Request
 /// lines longer than [`LINE_LOGGED_MAX`](super::LINE_LOGGED_MAX) and fields longer than
 /// [`FIELD_LOGGED_MAX`](super::FIELD_LOGGED_MAX) are cut and end in `\...`. Times are UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +21,12 @@ pub enum LogFormat {
     /// Apache's combined format: [`Common`](Self::Common) with the Referer and the User-Agent.
     Combined,
     /// Apache's common format:
-    /// `ADDR - - [22/Nov/2026:18:13:46 +0000] "GET / HTTP/1.1" 200 23`.
+    /// `ADDR - USER [22/Nov/2026:18:13:46 +0000] "GET / HTTP/1.1" 200 23`, with a dash for a user
+    /// who is not known; one whose name is a dash is `\x2D`.
     Common,
-    /// One JSON object per line, always with the same keys: `time`, `addr`, `port`, `method`,
-    /// `uri`, `version`, `status`, `bytes`, `duration_us`, `referer`, `user_agent`, `host`,
-    /// `reason` and `line`; `null` for what is missing. `line` is the raw request line of a
+    /// One JSON object per line, always with the same keys: `time`, `addr`, `port`, `user`,
+    /// `method`, `uri`, `version`, `status`, `bytes`, `duration_us`, `referer`, `user_agent`,
+    /// `host`, `reason` and `line`; `null` for what is missing. `line` is the raw request line of a
     /// request that could not be read, for which `method`, `uri` and `version` are `null`.
     ///
     /// Valid UTF-8 is kept (as `\uHHHH`). An octet that is not UTF-8 becomes the text `\xHH`, and
@@ -58,11 +59,17 @@ impl LogFormat {
     }
 
     /// Appends the line of `exchange`, its end included. `dates` must serve no other format.
-    pub(super) fn append(self, exchange: &Exchange<'_>, dates: &mut DateMemo, out: &mut Vec<u8>) {
+    pub(super) fn append(
+        self,
+        exchange: &Exchange<'_>,
+        user: Option<&str>,
+        dates: &mut DateMemo,
+        out: &mut Vec<u8>,
+    ) {
         match self {
-            LogFormat::Combined => lines::combined(exchange, dates, out),
-            LogFormat::Common => lines::common(exchange, dates, out),
-            LogFormat::Json => json::object(exchange, dates, out),
+            LogFormat::Combined => lines::combined(exchange, user, dates, out),
+            LogFormat::Common => lines::common(exchange, user, dates, out),
+            LogFormat::Json => json::object(exchange, user, dates, out),
             LogFormat::Plain => lines::plain(exchange, dates, out),
         }
         out.push(b'\n');

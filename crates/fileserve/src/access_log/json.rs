@@ -8,7 +8,12 @@ use super::format::{address, decimal, field, uri};
 use super::{FIELD_LOGGED_MAX, LINE_LOGGED_MAX, escape};
 
 /// The object of `exchange`, without a line end.
-pub(super) fn object(exchange: &Exchange<'_>, dates: &mut DateMemo, out: &mut Vec<u8>) {
+pub(super) fn object(
+    exchange: &Exchange<'_>,
+    user: Option<&str>,
+    dates: &mut DateMemo,
+    out: &mut Vec<u8>,
+) {
     let since_epoch = date::since_epoch(exchange.at);
     out.extend_from_slice(b"{\"time\":\"");
     out.extend_from_slice(dates.text(since_epoch, date::rfc3339));
@@ -17,6 +22,7 @@ pub(super) fn object(exchange: &Exchange<'_>, dates: &mut DateMemo, out: &mut Ve
     address(out, exchange.peer);
     out.extend_from_slice(b"\",\"port\":");
     decimal(out, u64::from(exchange.peer.port()));
+    member(out, "user", user.map(str::as_bytes), FIELD_LOGGED_MAX);
     request(exchange, out);
     out.extend_from_slice(b",\"status\":");
     decimal(out, u64::from(exchange.status.code()));

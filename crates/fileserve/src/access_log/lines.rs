@@ -7,8 +7,13 @@ use super::format::{address, decimal, field, uri};
 use super::{FIELD_LOGGED_MAX, LINE_LOGGED_MAX, escape};
 
 /// `COMMON "REFERER" "USER-AGENT"`
-pub(super) fn combined(exchange: &Exchange<'_>, dates: &mut DateMemo, out: &mut Vec<u8>) {
-    common(exchange, dates, out);
+pub(super) fn combined(
+    exchange: &Exchange<'_>,
+    user: Option<&str>,
+    dates: &mut DateMemo,
+    out: &mut Vec<u8>,
+) {
+    common(exchange, user, dates, out);
     out.push(b' ');
     quoted(out, field(exchange, "referer"), FIELD_LOGGED_MAX);
     out.push(b' ');
@@ -16,10 +21,22 @@ pub(super) fn combined(exchange: &Exchange<'_>, dates: &mut DateMemo, out: &mut 
 }
 
 /// `ADDR - USER [DATE] "REQUEST LINE" STATUS BYTES`
-pub(super) fn common(exchange: &Exchange<'_>, dates: &mut DateMemo, out: &mut Vec<u8>) {
+pub(super) fn common(
+    exchange: &Exchange<'_>,
+    user: Option<&str>,
+    dates: &mut DateMemo,
+    out: &mut Vec<u8>,
+) {
     address(out, exchange.peer);
-    // Nobody asks identd any more; and an exchange has no user, whose name would be a `word`.
-    out.extend_from_slice(b" - - [");
+    // Nobody asks identd any more.
+    out.extend_from_slice(b" - ");
+    match user {
+        // Or it would be nobody's.
+        Some("-") => out.extend_from_slice(b"\\x2D"),
+        Some(user) => escape::word(out, user.as_bytes(), FIELD_LOGGED_MAX),
+        None => out.push(b'-'),
+    }
+    out.extend_from_slice(b" [");
     out.extend_from_slice(dates.text(date::since_epoch(exchange.at), date::apache));
     out.extend_from_slice(b"] ");
     quoted(out, (!exchange.line.is_empty()).then_some(exchange.line), LINE_LOGGED_MAX);

@@ -26,7 +26,12 @@ impl Shard {
     /// Adds the line of `exchange`, or drops and counts it when there is no room.
     ///
     /// Says whether the writer should be woken: once per filling, when [`WAKE_BYTES`] is passed.
-    pub(super) fn append(&self, format: LogFormat, exchange: &Exchange<'_>) -> bool {
+    pub(super) fn append(
+        &self,
+        format: LogFormat,
+        exchange: &Exchange<'_>,
+        user: Option<&str>,
+    ) -> bool {
         let mut guard = lock(&self.0);
         let waiting = &mut *guard;
         let before = waiting.lines.len();
@@ -34,7 +39,7 @@ impl Shard {
             waiting.dropped += 1;
             return false;
         }
-        format.append(exchange, &mut waiting.dates, &mut waiting.lines);
+        format.append(exchange, user, &mut waiting.dates, &mut waiting.lines);
         before < WAKE_BYTES && waiting.lines.len() >= WAKE_BYTES
     }
 

@@ -23,7 +23,7 @@ fn long_line() -> Vec<u8> {
 fn a_shard_takes_no_more_than_its_bound() {
     let (shard, long) = (Shard::default(), long_line());
     let exchange = refused(&long, Status::BAD_REQUEST, "bad-octet");
-    let wakes = (0..500).filter(|_| shard.append(LogFormat::Common, &exchange)).count();
+    let wakes = (0..500).filter(|_| shard.append(LogFormat::Common, &exchange, None)).count();
     assert_eq!(wakes, 1, "the writer is woken once per filling");
     let dropped = shard.dropped();
     let lines = shard.take(Vec::new());
@@ -41,7 +41,7 @@ fn a_full_disk_costs_lines_and_nothing_else() {
     let begin = Instant::now();
     for worker in 0..1000 {
         let exchange = refused(&long, Status::BAD_REQUEST, "bad-octet");
-        log.record(&Exchange { worker, ..exchange });
+        log.record(&Exchange { worker, ..exchange }, None);
     }
     let before = log.dropped();
     log.reopen();
@@ -58,7 +58,7 @@ fn a_line_torn_by_an_earlier_run_is_closed_first() {
     for (before, expected) in [("", ""), ("whole\n", "whole\n"), ("whole\nto", "whole\nto\n")] {
         fs::write(&path, before).expect("written");
         let log = AccessLog::to_file(&path, LogFormat::Plain, 1).expect("the log opens");
-        log.record(&answered(b"GET /a HTTP/1.1"));
+        log.record(&answered(b"GET /a HTTP/1.1"), None);
         log.shutdown();
         let text = fs::read_to_string(&path).expect("read");
         let ours = text.strip_prefix(expected).expect("what was there, ended");
@@ -83,7 +83,7 @@ fn a_pipe_that_nobody_reads_does_not_hold_up_the_stop() {
     let long = long_line();
     let begin = Instant::now();
     for _ in 0..100 {
-        log.record(&refused(&long, Status::BAD_REQUEST, "bad-octet"));
+        log.record(&refused(&long, Status::BAD_REQUEST, "bad-octet"), None);
     }
     log.shutdown_within(Duration::from_millis(100));
     assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());

@@ -8,8 +8,12 @@ use super::super::{FIELD_LOGGED_MAX, LINE_LOGGED_MAX, LogFormat};
 use super::{answered, refused};
 
 fn line(format: LogFormat, exchange: &Exchange<'_>) -> String {
+    line_of(format, exchange, None)
+}
+
+fn line_of(format: LogFormat, exchange: &Exchange<'_>, user: Option<&str>) -> String {
     let mut out = Vec::new();
-    format.append(exchange, &mut DateMemo::default(), &mut out);
+    format.append(exchange, user, &mut DateMemo::default(), &mut out);
     String::from_utf8(out).expect("a log line is ASCII")
 }
 
@@ -49,7 +53,7 @@ fn a_refusal_and_its_reason() {
         (
             LogFormat::Json,
             concat!(
-                r#"{"time":"2026-11-22T18:13:46.789Z","addr":"192.0.2.7","port":50123,"#,
+                r#"{"time":"2026-11-22T18:13:46.789Z","addr":"192.0.2.7","port":50123,"user":null,"#,
                 r#""method":null,"uri":null,"version":null,"status":400,"bytes":0,"#,
                 r#""duration_us":1234,"referer":null,"user_agent":null,"host":null,"#,
                 r#""reason":"bad-version","line":"GET /a"}"#,
@@ -128,6 +132,30 @@ fn a_long_request_line_is_cut() {
         let line = line(format, &exchange);
         assert!(line.contains(r"\xFF\..") || line.contains(r"\\xFF\\.."), "the mark of a cut");
         assert!(line.len() < 6 * LINE_LOGGED_MAX + 4 * FIELD_LOGGED_MAX);
+    }
+}
+
+#[test]
+fn a_user_stands_in_the_third_column() {
+    let exchange = answered(b"GET / HTTP/1.1");
+    for (user, as_word, as_json) in [
+        (None, "-", "null"),
+        (Some("alice"), "alice", r#""alice""#),
+        (Some("-"), r"\x2D", r#""-""#),
+        (Some("a - [1/Jan/2000] \"GET"), r"a\x20-\x20[1/Jan/2000]\x20\x22GET", {
+            r#""a - [1/Jan/2000] \"GET""#
+        }),
+        (Some("J\u{f6}rg\r\n\\"), r"J\xC3\xB6rg\x0D\x0A\x5C", r#""J\u00F6rg\u000D\u000A\\x5C""#),
+    ] {
+        let start = format!("192.0.2.7 - {as_word} [22/Nov/2026:18:13:46 +0000] \"GET / ");
+        for format in [LogFormat::Combined, LogFormat::Common] {
+            let line = line_of(format, &exchange, user);
+            assert!(line.starts_with(&start), "{line}");
+        }
+        let json = line_of(LogFormat::Json, &exchange, user);
+        assert!(json.contains(&format!(r#","user":{as_json},"method":null,"#)), "{json}");
+        let plain = line_of(LogFormat::Plain, &exchange, user);
+        assert_eq!(plain, line(LogFormat::Plain, &exchange), "nowhere");
     }
 }
 

@@ -12,7 +12,7 @@ fn line(format: LogFormat, head: &[u8]) -> String {
     let head = RequestHead::parse(head, &Limits::default()).expect("a well-formed head");
     let exchange = Exchange { head: Some(&head), sent: 1024, ..answered(head.line) };
     let mut out = Vec::new();
-    format.append(&exchange, &mut DateMemo::default(), &mut out);
+    format.append(&exchange, None, &mut DateMemo::default(), &mut out);
     String::from_utf8(out).expect("a log line is ASCII")
 }
 
@@ -36,7 +36,7 @@ fn fields_of_a_head() {
         (
             LogFormat::Json,
             concat!(
-                r#"{"time":"2026-11-22T18:13:46.789Z","addr":"192.0.2.7","port":50123,"#,
+                r#"{"time":"2026-11-22T18:13:46.789Z","addr":"192.0.2.7","port":50123,"user":null,"#,
                 r#""method":"GET","uri":"/a?b=%22","version":"HTTP/1.1","status":200,"#,
                 r#""bytes":1024,"duration_us":1234,"referer":"http://h/\"\\x5C","#,
                 r#""user_agent":"caf\u00E9\u0009\\xFF","host":"a:80","reason":null,"line":null}"#,

@@ -34,7 +34,7 @@ fn a_line_is_in_the_file_within_a_second() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("access.log");
     let log = to_file(&path, 2);
-    log.record(&answered(b"GET /a HTTP/1.1"));
+    log.record(&answered(b"GET /a HTTP/1.1"), None);
     wait_until("the line is written", Duration::from_secs(1), || read(&path).ends_with(" 200 -\n"));
 }
 
@@ -49,7 +49,7 @@ fn a_full_shard_is_written_at_once() {
     while waves < 10 {
         let before = fs::metadata(&path).expect("a file").len();
         for _ in 0..WAKE_BYTES / 64 {
-            log.record(&answered(b"GET /a HTTP/1.1"));
+            log.record(&answered(b"GET /a HTTP/1.1"), None);
         }
         wait_until("a wave is written", Duration::from_secs(5), || {
             fs::metadata(&path).expect("a file").len() > before
@@ -65,11 +65,11 @@ fn shutdown_writes_everything_and_may_come_twice() {
     let path = dir.path().join("access.log");
     let log = to_file(&path, 2);
     for worker in 0..7 {
-        log.record(&Exchange { worker, ..answered(b"GET /a HTTP/1.1") });
+        log.record(&Exchange { worker, ..answered(b"GET /a HTTP/1.1") }, None);
     }
     log.shutdown();
     assert_eq!(read(&path).lines().count(), 7, "workers beyond the count included");
-    log.record(&answered(b"GET /late HTTP/1.1"));
+    log.record(&answered(b"GET /late HTTP/1.1"), None);
     log.reopen();
     log.shutdown();
     assert_eq!(read(&path).lines().count(), 7);
@@ -80,7 +80,7 @@ fn shutdown_writes_everything_and_may_come_twice() {
 fn dropping_the_log_is_a_shutdown() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("access.log");
-    to_file(&path, 1).record(&answered(b"GET /a HTTP/1.1"));
+    to_file(&path, 1).record(&answered(b"GET /a HTTP/1.1"), None);
     assert_eq!(read(&path).lines().count(), 1);
 }
 
@@ -99,7 +99,7 @@ fn a_rotation_under_load_loses_nothing() {
             scope.spawn(move || {
                 for n in 0..LINES {
                     let line = format!("GET /{worker}/{n} HTTP/1.1");
-                    log.record(&Exchange { worker, ..answered(line.as_bytes()) });
+                    log.record(&Exchange { worker, ..answered(line.as_bytes()) }, None);
                     recorded.fetch_add(1, Relaxed);
                 }
             });
@@ -139,9 +139,9 @@ fn a_path_that_cannot_be_opened_anew_keeps_the_old_file() {
     let log = to_file(&here.join("access.log"), 1);
     let identity = log.identity();
     fs::rename(&here, &there).expect("renamed");
-    log.record(&answered(b"GET /a HTTP/1.1"));
+    log.record(&answered(b"GET /a HTTP/1.1"), None);
     log.reopen();
-    log.record(&answered(b"GET /b HTTP/1.1"));
+    log.record(&answered(b"GET /b HTTP/1.1"), None);
     log.shutdown();
     assert_eq!(log.identity(), identity);
     assert_eq!(read(&there.join("access.log")).lines().count(), 2);
@@ -160,7 +160,7 @@ fn the_identity_is_that_of_the_file() {
 #[test]
 fn a_log_that_is_off_keeps_nothing() {
     let log = AccessLog::off();
-    log.record(&answered(b"GET /a HTTP/1.1"));
+    log.record(&answered(b"GET /a HTTP/1.1"), None);
     log.reopen();
     log.shutdown();
     assert_eq!((log.identity(), log.dropped()), (None, 0));
