@@ -26,6 +26,11 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) writable: bool,
 
+    /// Who may read and write what: lines of NAME:HASH, as htpasswd writes them, and of
+    /// PATH WHO none|read|write
+    #[arg(long, value_name = "FILE")]
+    pub(crate) auth: Option<PathBuf>,
+
     /// Answer to this host name as well as to localhost; may be repeated. '*' for any
     #[arg(long, value_name = "NAME|*", value_parser = values::host)]
     pub(crate) host: Vec<String>,
@@ -75,7 +80,8 @@ Examples:
   httpd                            the current directory, at http://127.0.0.1:8080/
   httpd -b 0.0.0.0:8080 site       the directory 'site', for the whole network
   httpd --writable drop            uploads too:  curl -T photo.jpg http://127.0.0.1:8080/
-  httpd --access-log - -b 0 .      a free port, and who asks for what on the screen";
+  httpd --access-log - -b 0 .      a free port, and who asks for what on the screen
+  httpd hash-password eve > users  asks for a password, and makes a line for --auth users";
 
 /// What may be written where --writable lets anything be.
 #[derive(Debug, clap::Args)]
@@ -181,6 +187,8 @@ pub(crate) struct Limits {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use clap::{CommandFactory, Parser};
 
     use super::*;
@@ -198,7 +206,7 @@ mod tests {
 
     #[test]
     fn every_flag_takes_effect() {
-        let line = "httpd -b 80 -b [::]:81 --writable --hidden --no-listing --gzip \
+        let line = "httpd -b 80 -b [::]:81 --writable --auth users --hidden --no-listing --gzip \
             --cache-control max-age=60 --access-log - --log-format json -v --workers 2 \
             --pool 3 --cache 6M --max-connections 4 \
             --request-line-max 100 --head-max 200 --fields-max 5 \
@@ -210,6 +218,7 @@ mod tests {
         assert_eq!(args.bind, ["127.0.0.1:80".parse(), "[::]:81".parse()].map(Result::unwrap));
         assert!(args.writable && args.hidden && args.no_listing && args.verbose);
         assert_eq!((args.gzip, args.cache_control.as_str()), (true, "max-age=60"));
+        assert_eq!(args.auth.as_deref(), Some(Path::new("users")));
         assert_eq!((args.access_log.to_str(), args.root.to_str()), (Some("-"), Some("dir")));
         assert_eq!(args.log_format, LogFormat::Json);
         assert_eq!(args.host, ["a.example", "b"]);

@@ -1,6 +1,8 @@
 //! `httpd`: a directory on the web with one command. Arguments, wiring, signals; nothing else.
 
 mod args;
+mod auth;
+mod hash_password;
 mod serve;
 mod typed;
 mod usage;
@@ -13,6 +15,15 @@ use std::process::ExitCode;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    // A directory of that name is served by: httpd ./hash-password
+    if words.next().is_some_and(|word| word == hash_password::NAME) {
+        return match hash_password::run(words) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(hash_password::Failure::Usage(why)) => fail(2, why),
+            Err(hash_password::Failure::Other(error)) => fail(1, format_args!("{error:#}")),
+        };
+    }
     let read = |matches: ArgMatches| {
         let typed = typed::Typed::new(&matches);
         Ok((args::Args::from_arg_matches(&matches)?, typed))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
-use fileserve::{AccessLog, CacheLimits, Files, Forms, Hosts, Options, Root, Uploads};
+use fileserve::{Access, AccessLog, CacheLimits, Files, Forms, Hosts, Options, Root, Uploads};
 use http_proto::server::{Config, Http};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -15,6 +15,7 @@ use signal_hook::iterator::Signals;
 use tcp_core::{Limits, Pace, Running, Server};
 
 use crate::args::Args;
+use crate::auth;
 use crate::typed::{Quoted, Typed};
 
 /// Serves until a signal says stop. `typed` is what `args` were read from.
@@ -26,6 +27,7 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
     // The log comes last of what can fail: a start that comes to nothing should not leave one.
     Root::open(&args.root).map_err(|error| no_root(args, typed, &error))?;
     check_forms(args)?;
+    let access = auth::load(args)?;
     let limits = limits(args);
     let server = bind(args, typed, &limits)?;
     let log = Arc::new(open_log(args, typed, limits.workers)?);
@@ -56,7 +58,7 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
     let running = server
         .start(Http::with_config(files, config(args)))
         .map_err(|error| not_started(typed, threads, &error))?;
-    announce(args, &addresses);
+    announce(args, access.as_deref(), &addresses);
     wait(running, signals, &log);
     log.shutdown();
     Ok(())
@@ -262,7 +264,7 @@ fn not_started(typed: &Typed, threads: usize, error: &io::Error) -> anyhow::Erro
 }
 
 /// What the OS says, as part of a sentence.
-fn in_words(error: &io::Error) -> String {
+pub(crate) fn in_words(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split_once(" (os error").map_or(text.as_str(), |(words, _)| words);
     let mut chars = text.chars();
@@ -291,17 +293,21 @@ fn open_log(args: &Args, typed: &Typed, workers: usize) -> Result<AccessLog> {
 
 /// Says what is served, where, and what may be done to it. On standard error, since standard output
 /// may be the access log.
-fn announce(args: &Args, addresses: &[SocketAddr]) {
+fn announce(args: &Args, access: Option<&Access>, addresses: &[SocketAddr]) {
     let root = args.root.canonicalize().unwrap_or_else(|_| args.root.clone());
     let mut text = format!("httpd {} serves {}\n", env!("CARGO_PKG_VERSION"), root.display());
     for address in addresses {
         let (shown, note) = clickable(*address);
         text.push_str(&format!("listening at http://{shown}/{note}\n"));
     }
-    text.push_str(match args.writable {
-        true => "writable: anyone who can reach it may PUT, POST and DELETE\n",
-        false => "read-only\n",
+    text.push_str(match (args.writable, access) {
+        (true, None) => "writable: anyone who can reach it may PUT, POST and DELETE\n",
+        (true, Some(_)) => "writable: whoever has the right may PUT, POST and DELETE\n",
+        (false, _) => "read-only\n",
     });
+    if let (Some(access), Some(file)) = (access, &args.auth) {
+        text.push_str(&auth::announcement(access, file, addresses));
+    }
     if let Some(dir) = &args.writing.forms {
         text.push_str(&format!("forms: kept in {}\n", dir.display()));
     }

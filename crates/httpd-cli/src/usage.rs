@@ -73,6 +73,7 @@ mod tests {
             ("httpd ''", "the directory has no name - try: httpd . to serve the current one"),
             ("httpd -b", "--bind needs <ADDR:PORT>"),
             ("httpd --access-log ''", "--access-log needs <PATH|-|off>"),
+            ("httpd --auth", "--auth needs <FILE>"),
             ("httpd -b here", "--bind here: that is no address - try 127.0.0.1:8080 or [::1]:8080"),
             ("httpd --pool -1", "there is nothing here that -1 could mean - try: httpd --help"),
             ("httpd --pool 0", "--pool 0: that is no number from 1 to 4096"),
