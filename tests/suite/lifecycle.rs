@@ -268,7 +268,7 @@ pub(crate) fn wait_until(patience: Duration, mut done: impl FnMut() -> bool) -> 
 
 /// Runs `httpd` where it has to fail: exit status `code`, one sentence, no trace of its insides.
 #[track_caller]
-fn run_to_failure(args: &[&str], dir: &Path, code: i32) -> String {
+pub(crate) fn run_to_failure(args: &[&str], dir: &Path, code: i32) -> String {
     let (found, said) = run_to_end(args, dir);
     assert_eq!(found, Some(code), "{said}");
     assert_eq!(said.lines().count(), 1, "one sentence: {said}");

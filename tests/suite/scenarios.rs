@@ -3,6 +3,7 @@
 //!
 //! Run one file of it with `cargo test -p conformance --test scenarios lifecycle::`.
 
+mod auth;
 mod clients;
 mod download;
 mod effects;

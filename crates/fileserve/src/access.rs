@@ -96,7 +96,8 @@ impl Access {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Access {
             users: Users::new(users, text)?,
-            guesses: Guesses::new(cores),
+            // Two for each that is being tried, of the four threads that the pool has by default.
+            guesses: Guesses::new(2 * cores),
             places: Places::new(cores),
             identity: None,
             everywhere: rights.everywhere(),

@@ -81,7 +81,7 @@ Examples:
   httpd -b 0.0.0.0:8080 site       the directory 'site', for the whole network
   httpd --writable drop            uploads too:  curl -T photo.jpg http://127.0.0.1:8080/
   httpd --access-log - -b 0 .      a free port, and who asks for what on the screen
-  httpd hash-password eve > users  asks for a password, and makes a line for --auth users";
+  httpd hash-password eve          asks for a password, and makes a line for the file of --auth";
 
 /// What may be written where --writable lets anything be.
 #[derive(Debug, clap::Args)]
