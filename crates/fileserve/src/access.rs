@@ -42,7 +42,7 @@ pub use self::file::{FILE_BYTES_MAX, RULES_MAX, USERS_MAX};
 pub use self::hash::{HashFault, UnfitPassword, hash_password};
 pub use self::rights::Right;
 
-use self::credentials::{BUFFER, Credentials};
+use self::credentials::{BUFFER, Credentials, Encoded};
 use self::guesses::{Guesses, Turn};
 use self::places::Places;
 use self::rights::{Rights, Who};
@@ -163,9 +163,16 @@ impl Access {
         now: SystemTime,
     ) -> Result<Option<&str>, Stop> {
         let anyone_may = || self.rights.of(Who::Anyone, path) >= wanted;
-        let mut buffer = BUFFER;
-        let credentials = Credentials::read(fields, &mut buffer);
-        let claimed = credentials.and_then(|c| Some((self.users.claim(&c)?, c)));
+        let mut buffer;
+        let claimed = match Encoded::of(fields) {
+            Some(sent) => {
+                buffer = BUFFER;
+                let credentials = Credentials::read(sent, &mut buffer);
+                credentials
+                    .and_then(|credentials| Some((self.users.claim(&credentials)?, credentials)))
+            }
+            None => None,
+        };
         let user = match claimed {
             Some((claim, _)) if self.users.is_good(&claim) => claim.user(),
             _ if anyone_may() => return Ok(None),
@@ -183,8 +190,9 @@ impl Access {
 
     /// The user that a request is from, if that is known without a hash: for the log.
     pub(crate) fn user_of(&self, fields: &Fields<'_>) -> Option<&str> {
+        let sent = Encoded::of(fields)?;
         let mut buffer = BUFFER;
-        let claim = self.users.claim(&Credentials::read(fields, &mut buffer)?)?;
+        let claim = self.users.claim(&Credentials::read(sent, &mut buffer)?)?;
         self.users.is_good(&claim).then(|| self.users.name(claim.user()))
     }
 

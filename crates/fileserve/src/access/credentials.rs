@@ -24,6 +24,24 @@ pub(super) type Buffer = [u8; ENCODED_BYTES_MAX / 4 * 3];
 /// An empty one.
 pub(super) const BUFFER: Buffer = [0; ENCODED_BYTES_MAX / 4 * 3];
 
+/// Credentials that have not been looked at.
+pub(super) struct Encoded<'f>(&'f [u8]);
+
+impl<'f> Encoded<'f> {
+    /// What one Authorization field holds of the scheme Basic; `None` where there is none, another
+    /// scheme, or more than could be good.
+    pub(super) fn of(fields: &Fields<'f>) -> Option<Encoded<'f>> {
+        // A second field line makes both meaningless (RFC 9110 §5.3).
+        let value = fields.single("authorization")?;
+        let space = value.iter().position(|&b| b == b' ')?;
+        let (scheme, rest) = value.split_at(space);
+        // RFC 9110 §11.1: the scheme is a token in any case; §11.4: 1*SP behind it.
+        let encoded = rest.trim_ascii_start();
+        let is_basic = scheme.eq_ignore_ascii_case(b"basic");
+        (is_basic && encoded.len() <= ENCODED_BYTES_MAX).then_some(Encoded(encoded))
+    }
+}
+
 /// A name and a password, as sent. Never shown: it has no `Debug`.
 pub(super) struct Credentials<'b> {
     /// `NAME:PASSWORD`. No two pairs look the same, as no name holds a colon.
@@ -35,23 +53,10 @@ pub(super) struct Credentials<'b> {
 }
 
 impl<'b> Credentials<'b> {
-    /// Reads them out of `fields`, into `buffer`. `None` where there are none, or any but those of
-    /// one well-formed Authorization field with a name and password of bearable lengths: no user
-    /// can have others, so nobody needs to look whether they are good.
-    pub(super) fn read(fields: &Fields<'_>, buffer: &'b mut Buffer) -> Option<Credentials<'b>> {
-        // A second field line makes both meaningless (RFC 9110 §5.3).
-        let value = fields.single("authorization")?;
-        let space = value.iter().position(|&b| b == b' ')?;
-        let (scheme, rest) = value.split_at(space);
-        // RFC 9110 §11.1: the scheme is a token in any case; §11.4: 1*SP behind it.
-        if !scheme.eq_ignore_ascii_case(b"basic") {
-            return None;
-        }
-        let encoded = rest.trim_ascii_start();
-        if encoded.len() > ENCODED_BYTES_MAX {
-            return None;
-        }
-        let length = STANDARD.decode_slice(encoded, buffer).ok()?;
+    /// Decodes them into `buffer`. `None` unless they are well-formed, with a name and a password
+    /// of bearable lengths: no user can have others, so nobody needs to look whether they are good.
+    pub(super) fn read(sent: Encoded<'_>, buffer: &'b mut Buffer) -> Option<Credentials<'b>> {
+        let length = STANDARD.decode_slice(sent.0, buffer).ok()?;
         let whole = buffer.get(..length)?;
         // RFC 7617 §2: the first colon ends the name; there are no control characters.
         if whole.iter().any(u8::is_ascii_control) {
@@ -81,7 +86,7 @@ mod tests {
         let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
         let head = RequestHead::parse(head.as_bytes(), &Limits::default()).expect("a good head");
         let mut buffer = BUFFER;
-        let read = Credentials::read(&head.fields, &mut buffer)?;
+        let read = Credentials::read(Encoded::of(&head.fields)?, &mut buffer)?;
         Some((read.name.to_owned(), read.password.to_vec()))
     }
 

@@ -86,7 +86,8 @@ fn who_stands_in_stays_the_same_and_is_everybody_in_turn() {
     let stands_in = |access: &Access, name: &str| {
         Asked::read("/").by(name, "x").with_fields(|fields| {
             let mut buffer = BUFFER;
-            let credentials = Credentials::read(fields, &mut buffer).expect("credentials");
+            let sent = Encoded::of(fields).expect("credentials");
+            let credentials = Credentials::read(sent, &mut buffer).expect("good ones");
             access.users.claim(&credentials).expect("there are users").user()
         })
     };
