@@ -13,9 +13,10 @@ use super::{json, lines};
 /// What a line of the log looks like.
 ///
 /// Whatever a client sends, its octets outside 0x20-0x7E, `"` and `\` are written as `\xHH` (in
-/// JSON as JSON wants it), as is a space in a name, so no line and no field can be forged, and a terminal is safe. Request
-/// lines longer than [`LINE_LOGGED_MAX`](super::LINE_LOGGED_MAX) and fields longer than
-/// [`FIELD_LOGGED_MAX`](super::FIELD_LOGGED_MAX) are cut and end in `\...`. Times are UTC.
+/// JSON as JSON wants it), as is a space in a user's name, so no line and no field can be forged,
+/// and a terminal is safe. Request lines longer than [`LINE_LOGGED_MAX`](super::LINE_LOGGED_MAX)
+/// and fields longer than [`FIELD_LOGGED_MAX`](super::FIELD_LOGGED_MAX) are cut and end in `\...`.
+/// Times are UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// Apache's combined format: [`Common`](Self::Common) with the Referer and the User-Agent.

@@ -53,8 +53,8 @@ fn a_refusal_and_its_reason() {
         (
             LogFormat::Json,
             concat!(
-                r#"{"time":"2026-11-22T18:13:46.789Z","addr":"192.0.2.7","port":50123,"user":null,"#,
-                r#""method":null,"uri":null,"version":null,"status":400,"bytes":0,"#,
+                r#"{"time":"2026-11-22T18:13:46.789Z","addr":"192.0.2.7","port":50123,"#,
+                r#""user":null,"method":null,"uri":null,"version":null,"status":400,"bytes":0,"#,
                 r#""duration_us":1234,"referer":null,"user_agent":null,"host":null,"#,
                 r#""reason":"bad-version","line":"GET /a"}"#,
             ),

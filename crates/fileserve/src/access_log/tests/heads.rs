@@ -36,8 +36,8 @@ fn fields_of_a_head() {
         (
             LogFormat::Json,
             concat!(
-                r#"{"time":"2026-11-22T18:13:46.789Z","addr":"192.0.2.7","port":50123,"user":null,"#,
-                r#""method":"GET","uri":"/a?b=%22","version":"HTTP/1.1","status":200,"#,
+                r#"{"time":"2026-11-22T18:13:46.789Z","addr":"192.0.2.7","port":50123,"#,
+                r#""user":null,"method":"GET","uri":"/a?b=%22","version":"HTTP/1.1","status":200,"#,
                 r#""bytes":1024,"duration_us":1234,"referer":"http://h/\"\\x5C","#,
                 r#""user_agent":"caf\u00E9\u0009\\xFF","host":"a:80","reason":null,"line":null}"#,
             ),
