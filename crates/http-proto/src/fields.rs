@@ -113,11 +113,17 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Fields that hold passwords and the like, which do not belong where somebody looks for a fault.
+const SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
+
 impl std::fmt::Debug for Fields<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_map()
-            .entries(self.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))))
-            .finish()
+        let shown = |(name, value)| {
+            let is_secret = SECRET.iter().any(|secret| secret.eq_ignore_ascii_case(name));
+            let value = if is_secret { "...".into() } else { String::from_utf8_lossy(value) };
+            (name, value)
+        };
+        f.debug_map().entries(self.iter().map(shown)).finish()
     }
 }
 
@@ -172,6 +178,17 @@ fn element_end(value: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::Elements;
+    use crate::{Limits, RequestHead};
+
+    #[test]
+    fn what_is_secret_is_not_shown() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\nAUTHORIZATION: Basic YTpi\r\nCookie: b\r\n\r\n";
+        let head = RequestHead::parse(head, &Limits::default()).expect("a good head");
+        assert_eq!(
+            format!("{:?}", head.fields),
+            r#"{"Host": "a", "AUTHORIZATION": "...", "Cookie": "..."}"#
+        );
+    }
 
     #[test]
     fn a_list_is_split_at_commas_outside_quotes() {
