@@ -6,6 +6,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use conformance::client::Client;
 use conformance::server::{START_WITHIN, Server, ServerOptions, binary};
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, tcgetattr};
@@ -174,4 +177,77 @@ fn what_passwords_can_be_overheard_is_told() {
     let said = announced(&everywhere);
     let warning = format!("warning: passwords for 0.0.0.0:{port} travel unencrypted");
     assert!(said.contains(&warning), "{said}");
+}
+
+/// A line for a request, with its end.
+fn basic(name: &str, password: &str) -> String {
+    format!("Authorization: Basic {}\r\n", STANDARD.encode(format!("{name}:{password}")))
+}
+
+#[test]
+fn rights_decide_before_any_file_is_looked_up() {
+    let dir = TempDir::new().expect("a directory can be made");
+    let users = dir.path().join("users");
+    let rules = "/ * read\n/drop eve write\n/private * none\n/private eve read\n";
+    let lines = [line("eve", "e"), line("bob", "b"), rules.to_owned()];
+    fs::write(&users, lines.concat()).expect("a file can be written");
+    let options = ServerOptions::new().args(["--writable", "--pool", "4", "--auth"]).arg(&users);
+    let server = Server::start(options);
+    for name in ["open.txt", "private/there.txt", "drop/there.txt"] {
+        let path = server.root().join(name);
+        fs::create_dir_all(path.parent().expect("a directory")).expect("it can be made");
+        fs::write(path, "content").expect("a file can be written");
+    }
+    fs::hard_link(&users, server.root().join("linked")).expect("a link can be made");
+    let (eve, bob, none) = (basic("eve", "e"), basic("bob", "b"), String::new());
+    let mut client = Client::connect(server.addr()).expect("it listens");
+    // Again, as what is asked for often is kept.
+    for _ in 0..3 {
+        for (line, user, status) in [
+            ("GET /open.txt", &none, 200),
+            ("GET /linked", &none, 404),
+            ("GET /private/there.txt", &none, 401),
+            ("GET /private/missing.txt", &none, 401),
+            ("HEAD /private/there.txt", &none, 401),
+            ("GET /PRIVATE/there.txt", &none, 401),
+            ("GET /x/../private/there.txt", &none, 401),
+            ("GET /private%2fthere.txt", &none, 404),
+            ("GET /private/there.txt", &eve, 200),
+            ("GET /private/missing.txt", &eve, 404),
+            ("GET /private/there.txt", &bob, 403),
+            ("GET /private/missing.txt", &bob, 403),
+            ("DELETE /private/there.txt", &none, 401),
+            ("DELETE /private/there.txt", &eve, 403),
+            ("PUT /drop/new.txt", &none, 401),
+            ("PUT /drop/new.txt", &bob, 403),
+            ("PUT /drop/new.txt", &eve, 201),
+            ("DELETE /drop/new.txt", &bob, 403),
+            ("DELETE /drop/new.txt", &eve, 200),
+            ("PUT /open.txt", &eve, 403),
+        ] {
+            let length =
+                if line.starts_with("PUT") { "Content-Length: 1\r\n\r\nx" } else { "\r\n" };
+            let request = format!("{line} HTTP/1.1\r\nHost: test\r\n{user}{length}");
+            client.send(request.as_bytes()).expect("it is open");
+            let response = client.response_to(line.starts_with("HEAD")).expect(line);
+            assert_eq!(response.status, status, "{line} {user}");
+            let challenge = response.field("WWW-Authenticate");
+            assert_eq!(challenge.is_some(), status == 401, "{line}: {challenge:?}");
+        }
+    }
+    let log = server.wait_access_log(|log| log.lines().count() >= 60);
+    for part in ["- - [", "- eve [", "- bob ["] {
+        assert!(log.contains(part), "{log}");
+    }
+    let wrong = basic("bob", "wrong");
+    // Each failure doubles the pause, so that some request is too soon however slow all is.
+    let last = (0..10).find_map(|_| {
+        let request = format!("GET /private/ HTTP/1.1\r\nHost: test\r\n{wrong}\r\n");
+        client.send(request.as_bytes()).expect("it is open");
+        let response = client.response().expect("an answer");
+        assert!(matches!(response.status, 401 | 429), "{response:?}");
+        (response.status == 429).then_some(response)
+    });
+    let last = last.expect("too many failures");
+    assert!(last.field("Retry-After").is_some(), "{last:?}");
 }

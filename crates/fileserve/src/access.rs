@@ -202,6 +202,11 @@ impl Access {
         self.rights.of(user.map_or(Who::Anyone, Who::User), path)
     }
 
+    /// Whether there is a user who may write to `path`.
+    pub(crate) fn is_writable(&self, path: &RelPath) -> bool {
+        (0..self.users.len()).any(|user| self.rights.of(Who::User(user), path) >= Right::Write)
+    }
+
     /// Finds out whether a claim is true, which takes a hash.
     fn check(
         &self,

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use http_proto::server::{Answer, Body, Exchange, Handler, Request, Response};
 use http_proto::{Method, Status, Target, error_page};
 
+use crate::access::credentials::CHALLENGE;
+use crate::access::{Access, Right};
 use crate::access_log::AccessLog;
 use crate::compress::Compressor;
 use crate::forms::FormStore;
+use crate::get::INDEX;
 use crate::guard::Guard;
 use crate::hot::Hot;
 use crate::options::Options;
-use crate::own_log::OwnLog;
+use crate::own_files::OwnFiles;
 use crate::pages::Pages;
 use crate::path::RelPath;
 use crate::refusal::Refusal;
@@ -28,7 +31,7 @@ pub struct Files {
     pub(crate) pages: Pages,
     pub(crate) compressor: Compressor,
     pub(crate) hot: Hot,
-    pub(crate) own_log: Arc<OwnLog>,
+    pub(crate) own_files: Arc<OwnFiles>,
     guard: Guard,
     /// `None` where nothing is written.
     pub(crate) writes: Option<Arc<Writes>>,
@@ -77,9 +80,10 @@ impl Files {
         log: Arc<AccessLog>,
     ) -> std::io::Result<Files> {
         let root = Arc::new(Root::open(root)?);
-        let own_log = Arc::new(OwnLog::new(log, root.id()?));
+        let rights = options.access.as_ref().and_then(|access| access.identity());
+        let own_files = Arc::new(OwnFiles::new(log, root.id()?, rights));
         let writes = match options.writable {
-            true => Some(Arc::new(Writes::new(&root, &own_log, options.uploads.clone())?)),
+            true => Some(Arc::new(Writes::new(&root, &own_files, options.uploads.clone())?)),
             false => None,
         };
         let forms = match &options.forms {
@@ -90,7 +94,39 @@ impl Files {
         let compressor = Compressor::new(options.gzip)?;
         let hot = Hot::new(Arc::clone(&root), options.cache, options.workers)?;
         let pages = Pages::default();
-        Ok(Files { root, options, pages, compressor, hot, own_log, guard, writes, forms })
+        Ok(Files { root, options, pages, compressor, hot, own_files, guard, writes, forms })
+    }
+
+    /// Refuses what must not be done, before any file is looked at.
+    fn admit(&self, request: &Request<'_>, reach: Reach) -> Result<(), Stop> {
+        self.guard.check(request)?;
+        let Some(access) = &self.options.access else { return Ok(()) };
+        let wanted = match request.head.method {
+            Method::Get | Method::Head => Right::Read,
+            Method::Put | Method::Delete => Right::Write,
+            Method::Post if self.is_for_forms(request) => Right::Read,
+            Method::Post => Right::Write,
+            // These do nothing, here or elsewhere.
+            _ => return Ok(()),
+        };
+        if access.everywhere() >= wanted {
+            return Ok(());
+        }
+        let Request { head, peer, now, .. } = *request;
+        let judge = |path| access.judge(&head.fields, peer.ip(), path, wanted, reach, now);
+        let path = self.path(request)?;
+        judge(&path)?;
+        // Its index is what a directory shows.
+        if wanted == Right::Read && path.is_dir_form() {
+            judge(&path.child(INDEX, self.options.hidden)?)?;
+        }
+        Ok(())
+    }
+
+    /// What whoever has sent a request may do, as far as is known without a hash.
+    pub(crate) fn rights_of(&self, request: &Request<'_>) -> RightsOf<'_> {
+        let access = self.options.access.as_deref();
+        RightsOf { access, user: access.and_then(|access| access.user_of(&request.head.fields)) }
     }
 
     /// The response, as far as `reach` allows one. Uploads are not begun here.
@@ -154,7 +190,7 @@ impl Files {
             return Err(Refusal::OwnLog.into());
         }
         let opened = opened?;
-        match self.own_log.is(opened.facts.id) {
+        match self.own_files.has(opened.facts.id) {
             true => Err(Refusal::OwnLog.into()),
             false => Ok(opened),
         }
@@ -166,14 +202,14 @@ impl Files {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Ok(false);
         };
-        if !self.own_log.may_name(path) {
+        if !self.own_files.may_name(path) {
             return Ok(false);
         }
         if reach == Reach::Memory {
             return Err(Stop::WouldBlock);
         }
         match self.root.look_at(&parent) {
-            Ok(dir) => Ok(self.own_log.names(dir.id, name)),
+            Ok(dir) => Ok(self.own_files.names(dir.id, name)),
             // Where there is no directory there is no log.
             Err(Refusal::NotFound | Refusal::NotADirectory) => Ok(false),
             Err(refusal) => Err(refusal.into()),
@@ -203,6 +239,8 @@ pub(crate) fn refusal_page(refusal: Refusal) -> Response {
         }
         Refusal::DirectoryNotEmpty => response.body(conflict("The directory is not empty.")),
         Refusal::Exists => response.body(conflict("Something else has that name.")),
+        Refusal::Unauthorized => response.field("WWW-Authenticate", CHALLENGE),
+        Refusal::TooManyFailures { seconds } => response.field("Retry-After", seconds.to_string()),
         Refusal::TooManyForms => response.field("Retry-After", "60"),
         Refusal::ForeignHost => response.body(Body::Bytes(error_page::page(
             "Error 421 Misdirected Request",
@@ -216,10 +254,32 @@ pub(crate) fn refusal_page(refusal: Refusal) -> Response {
     }
 }
 
+/// The rights of somebody.
+pub(crate) struct RightsOf<'f> {
+    access: Option<&'f Access>,
+    /// `None` for who is not known.
+    user: Option<&'f str>,
+}
+
+impl RightsOf<'_> {
+    /// The right on a path.
+    pub(crate) fn on(&self, path: &RelPath) -> Right {
+        self.access.map_or(Right::Write, |access| access.right_of(self.user, path))
+    }
+
+    /// Whether they may write to a path, or whoever they turn out to be when they are asked.
+    pub(crate) fn may_be_writable(&self, path: &RelPath) -> bool {
+        let by_some = |access: &Access| self.user.is_none() && access.is_writable(path);
+        self.on(path) >= Right::Write || self.access.is_some_and(by_some)
+    }
+}
+
 impl Handler for Files {
     fn recall(&self, request: &Request<'_>) -> Option<Response> {
-        if let Err(refusal) = self.guard.check(request) {
-            return Some(self.refused(refusal));
+        match self.admit(request, Reach::Memory) {
+            Ok(()) => {}
+            Err(Stop::Refused(refusal)) => return Some(self.refused(refusal)),
+            Err(Stop::WouldBlock) => return None,
         }
         if let Some(response) = self.hot.answer(self, request) {
             return Some(response);
@@ -234,8 +294,10 @@ impl Handler for Files {
     }
 
     fn answer(&self, request: &Request<'_>) -> Answer {
-        if let Err(refusal) = self.guard.check(request) {
-            return self.refused(refusal).into();
+        match self.admit(request, Reach::Disk) {
+            Ok(()) => {}
+            Err(Stop::Refused(refusal)) => return self.refused(refusal).into(),
+            Err(Stop::WouldBlock) => return self.refused(Refusal::Busy).into(),
         }
         match (request.head.method, &self.writes) {
             (Method::Put, Some(writes)) => return self.upload(request, writes),
@@ -252,7 +314,9 @@ impl Handler for Files {
     }
 
     fn record(&self, exchange: &Exchange<'_>) {
-        self.own_log.record(exchange);
+        let access = self.options.access.as_deref().zip(exchange.head);
+        let user = access.and_then(|(access, head)| access.user_of(&head.fields));
+        self.own_files.record(exchange, user);
     }
 }
 

@@ -13,6 +13,7 @@ use http_proto::range;
 use http_proto::server::{Body, Request, Response};
 use http_proto::{Byteranges, Status, Validators};
 
+use crate::access::Right;
 use crate::compress::{Way, Whole};
 use crate::files::{Files, Reach, Stop};
 use crate::listing::Offer;
@@ -82,11 +83,17 @@ impl Files {
             Ok(())
         })?;
         let dir = opened.facts.id;
+        let rights = self.rights_of(request);
         listing.entries.retain(|Entry { name, facts }| {
-            let is_named_log = facts.kind == Kind::File && self.own_log.names(dir, name);
-            !(is_named_log || self.own_log.is(facts.id))
+            let is_named_log = facts.kind == Kind::File && self.own_files.names(dir, name);
+            let may_be_read =
+                || path.child(name, true).is_ok_and(|entry| rights.on(&entry) >= Right::Read);
+            !is_named_log && !self.own_files.has(facts.id) && may_be_read()
         });
-        let offer = Offer { upload: self.options.writable, delete: self.options.writable };
+        let offer = match self.options.writable && rights.may_be_writable(path) {
+            true => Offer { upload: true, delete: true },
+            false => Offer::default(),
+        };
         let page = self.pages.body(listing::html(path, listing, offer))?;
         drop(turn);
         Ok(Response::new(Status::OK)

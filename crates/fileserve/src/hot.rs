@@ -335,7 +335,10 @@ impl Keeping<'_> {
         };
         // A directory is watched for other things, which a watch for these would replace.
         let is_file = opened.facts.kind == Kind::File;
-        if !is_file || self.files.own_log.may_name(path) || self.files.own_log.is(opened.facts.id) {
+        if !is_file
+            || self.files.own_files.may_name(path)
+            || self.files.own_files.has(opened.facts.id)
+        {
             return None;
         }
         let id = self.shelf.watch.file(&opened.file).ok()?;

@@ -38,7 +38,6 @@
 //! each request and judged by its own descriptor.
 
 mod accept;
-#[allow(dead_code)] // until `Files` asks it
 pub mod access;
 pub mod access_log;
 mod cache_control;
@@ -51,7 +50,7 @@ mod hot;
 pub mod listing;
 mod mime;
 mod options;
-mod own_log;
+mod own_files;
 mod pages;
 mod path;
 mod post;

@@ -2,12 +2,16 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use crate::access::Access;
 use crate::hot::CacheLimits;
 
 /// What is served, and what may be done to it.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// Who may read and write what. `None`, the default: anyone may do all that is served.
+    pub access: Option<Arc<Access>>,
     /// PUT, POST and DELETE are served. Default: no.
     pub writable: bool,
     /// What bounds them, where they are.
@@ -98,6 +102,7 @@ pub enum Hosts {
 impl Default for Options {
     fn default() -> Options {
         Options {
+            access: None,
             writable: false,
             uploads: Uploads::default(),
             forms: None,

@@ -32,6 +32,12 @@ impl Files {
         }
     }
 
+    /// Whether a POST can only be a form for a page: such forms are for everyone who may read it.
+    pub(crate) fn is_for_forms(&self, request: &Request<'_>) -> bool {
+        let content_type = request.head.fields.single("content-type").unwrap_or_default();
+        self.forms.is_some() && (self.writes.is_none() || is_urlencoded(content_type))
+    }
+
     /// Files for a directory, if they may be written; fields for a page, if they are kept.
     fn post_form_data(
         &self,

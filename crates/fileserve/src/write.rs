@@ -10,7 +10,7 @@ use crate::accept::{self, Wanted};
 use crate::files::{self, Files};
 use crate::get;
 use crate::options::Uploads;
-use crate::own_log::OwnLog;
+use crate::own_files::OwnFiles;
 use crate::path::RelPath;
 use crate::refusal::Refusal;
 use crate::root::{Kind, Root};
@@ -37,7 +37,7 @@ mod upload;
 /// What writing takes, besides a request.
 pub(crate) struct Writes {
     root: Arc<Root>,
-    own_log: Arc<OwnLog>,
+    own_files: Arc<OwnFiles>,
     uploads: Uploads,
     /// Whether files can come in without a name.
     unnamed: bool,
@@ -84,12 +84,12 @@ impl Writes {
     /// When no thread can be started.
     pub(crate) fn new(
         root: &Arc<Root>,
-        own_log: &Arc<OwnLog>,
+        own_files: &Arc<OwnFiles>,
         uploads: Uploads,
     ) -> std::io::Result<Writes> {
         Ok(Writes {
             root: Arc::clone(root),
-            own_log: Arc::clone(own_log),
+            own_files: Arc::clone(own_files),
             unnamed: draft::can_be_unnamed(root),
             sweeper: Arc::new(Sweeper::start(Arc::clone(root))?),
             space: Arc::new(Space::new(Arc::clone(root), uploads.clone())),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 use fileserve::Access;
+use fileserve::access::Right;
 
 use crate::args::Args;
 use crate::serve::in_words;
@@ -50,6 +51,23 @@ pub(crate) fn load(args: &Args) -> Result<Option<Arc<Access>>> {
     Ok(Some(Arc::new(access)))
 }
 
+/// Caches that many share keep nothing that took credentials, unless they are told to
+/// (RFC 9111 §3.5): then others would get it without.
+pub(crate) fn check_caching(args: &Args, access: Option<&Access>) -> Result<()> {
+    const SHARED: [&str; 3] = ["public", "s-maxage", "must-revalidate"];
+    let mut directives = args.cache_control.split(',').map(|directive| {
+        directive.split('=').next().unwrap_or_default().trim().to_ascii_lowercase()
+    });
+    let shared = directives.find(|name| SHARED.contains(&name.as_str()));
+    match (shared, access) {
+        (Some(name), Some(access)) if access.everywhere() < Right::Read => Err(anyhow!(
+            "--cache-control {name} would have caches hand out what --auth keeps from some - try: \
+             --cache-control private,max-age=60"
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Whether a file is in a directory or beneath it, links resolved. What has no path, as a pipe, is
 /// not.
 fn is_beneath(file: &Path, dir: &Path) -> bool {
@@ -80,6 +98,8 @@ pub(crate) fn announcement(access: &Access, file: &Path, addresses: &[SocketAddr
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
     #[test]
@@ -95,6 +115,24 @@ mod tests {
         let none = Access::parse(b"/ * read").expect("a rule");
         let line = "rights: 0 users and 1 rule from users\n";
         assert_eq!(announcement(&none, Path::new("users"), &[]), line);
+    }
+
+    #[test]
+    fn what_is_for_some_is_not_given_to_shared_caches() {
+        for (rules, value, is_good) in [
+            ("/ * read", "public, max-age=60", true),
+            ("/ * read\n/a * none", "public, max-age=60", false),
+            ("/ * none", "max-age=60,S-MaxAge=5", false),
+            ("/ * none", "must-revalidate", false),
+            ("/ * none", "no-cache", true),
+            ("/ * none", "private,max-age=60", true),
+            ("/ * none", "off", true),
+        ] {
+            let access = Access::parse(rules.as_bytes()).expect(rules);
+            let args = Args::try_parse_from(["httpd", "--cache-control", value]).expect(value);
+            assert_eq!(check_caching(&args, Some(&access)).is_ok(), is_good, "{rules}: {value}");
+            assert!(check_caching(&args, None).is_ok());
+        }
     }
 
     #[test]

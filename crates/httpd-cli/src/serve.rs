@@ -28,10 +28,12 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
     Root::open(&args.root).map_err(|error| no_root(args, typed, &error))?;
     check_forms(args)?;
     let access = auth::load(args)?;
+    auth::check_caching(args, access.as_deref())?;
     let limits = limits(args);
     let server = bind(args, typed, &limits)?;
     let log = Arc::new(open_log(args, typed, limits.workers)?);
     let options = Options {
+        access: access.clone(),
         writable: args.writable,
         uploads: uploads(args),
         forms: args

@@ -100,7 +100,7 @@ impl FormUpload {
             return Err(Refusal::TooManyFiles);
         }
         let name = names::sanitised(filename, self.hidden);
-        if self.writes.own_log.names(self.id, &name) {
+        if self.writes.own_files.names(self.id, &name) {
             return Err(Refusal::OwnLog);
         }
         let claim = self.writes.space.claim(&*self.dir, 0, self.now)?;

@@ -90,7 +90,7 @@ impl Writes {
         let name = path.file_name().unwrap_or_default();
         let current = self.look(path)?;
         let is_directory = current.is_some_and(|facts| facts.kind == Kind::Directory);
-        if missing.is_empty() && !is_directory && self.own_log.names(id, name) {
+        if missing.is_empty() && !is_directory && self.own_files.names(id, name) {
             return Err(Refusal::OwnLog);
         }
         Ok(Place { path: path.clone(), dir: Arc::new(dir), id, missing, current })
@@ -99,7 +99,7 @@ impl Writes {
     /// What a reader of `path` would find there.
     pub(super) fn look(&self, path: &RelPath) -> Result<Option<Facts>, Refusal> {
         match self.root.open_file(path) {
-            Ok(opened) if self.own_log.is(opened.facts.id) => Err(Refusal::OwnLog),
+            Ok(opened) if self.own_files.has(opened.facts.id) => Err(Refusal::OwnLog),
             Ok(opened) => Ok(Some(opened.facts)),
             // What stands in the way of a new file is for its directory to say.
             Err(Refusal::NotFound | Refusal::NotADirectory) => Ok(None),

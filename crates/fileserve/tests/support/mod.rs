@@ -34,6 +34,7 @@ pub(crate) const WRITABLE: Options = Options {
 
 /// The defaults, but that caches are told nothing.
 pub(crate) const OPTIONS: Options = Options {
+    access: None,
     writable: false,
     uploads: Uploads::DEFAULT,
     forms: None,
