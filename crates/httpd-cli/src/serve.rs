@@ -307,6 +307,9 @@ fn announce(args: &Args, access: Option<&Access>, addresses: &[SocketAddr]) {
         (true, Some(_)) => "writable: whoever has the right may PUT, POST and DELETE\n",
         (false, _) => "read-only\n",
     });
+    if args.writable && !args.writing.trust_uploads {
+        text.push_str("HTML and SVG files run no scripts (--trust-uploads lets them)\n");
+    }
     if let (Some(access), Some(file)) = (access, &args.auth) {
         text.push_str(&auth::announcement(access, file, addresses));
     }

@@ -131,8 +131,13 @@ impl Draft {
     /// what has been written, and another try could claim to have written it: it is given up.
     pub(super) fn settle(&self) -> Result<Option<EntityTag>, Refusal> {
         let etag = self.set_apart()?;
-        self.file().sync_all().map_err(|error| Refusal::from_io(&error))?;
+        self.sync()?;
         Ok(etag)
+    }
+
+    /// Has what has changed of it since written to the disk.
+    pub(super) fn sync(&self) -> Result<(), Refusal> {
+        self.file().sync_all().map_err(|error| Refusal::from_io(&error))
     }
 
     /// Gives it the name `name` in `dir`, which nothing has yet.

@@ -139,16 +139,16 @@ impl FormUpload {
     pub(crate) fn store(mut self) -> Result<Vec<Stored>, Denied> {
         let mut files = std::mem::take(&mut self.files);
         let mut placed: Vec<Placed> = Vec::with_capacity(files.len());
-        for file in &mut files {
-            match self.place(file) {
-                Ok(done) => placed.push(done),
-                Err(denied) => {
-                    self.undo(&mut files, &placed);
-                    return Err(denied);
-                }
+        let mut place_all = || -> Result<(), Denied> {
+            for file in &mut files {
+                placed.push(self.place(file)?);
             }
+            Ok(fsync(&*self.dir).map_err(Refusal::from_os)?)
+        };
+        if let Err(denied) = place_all() {
+            self.undo(&mut files, &placed);
+            return Err(denied);
         }
-        fsync(&*self.dir).map_err(Refusal::from_os)?;
         let mut stored = Vec::with_capacity(files.len());
         for (file, done) in files.into_iter().zip(placed) {
             let replaced = match done {

@@ -57,6 +57,11 @@ impl Locks {
 }
 
 impl Place {
+    /// The mode of the file that had the name when this was found.
+    fn mode(&self) -> Option<u32> {
+        self.current.map(|facts| facts.mode)
+    }
+
     /// The last segment of the path.
     pub(super) fn name(&self) -> &[u8] {
         self.path.file_name().unwrap_or_default()
@@ -122,8 +127,10 @@ impl Writes {
                 return Err(Refusal::IsDirectory.into());
             }
             evaluate(request, current.as_ref())?;
-            if let Some(facts) = current {
+            // Somebody has changed it while the content came.
+            if let Some(facts) = current.filter(|facts| place.mode() != Some(facts.mode)) {
                 draft.take_mode(facts.mode)?;
+                draft.sync()?;
             }
             let dir = self.reach(place)?;
             let placed = match current {

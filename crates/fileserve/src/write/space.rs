@@ -34,16 +34,20 @@ pub(super) struct Space {
     limits: Uploads,
     under_way: AtomicUsize,
     usage: Mutex<Usage>,
+    /// Held by whoever counts.
+    counting: Mutex<()>,
 }
 
 /// What the tree takes. Not kept where there is no quota.
-#[derive(Default)]
 struct Usage {
     /// Of files that are there: as counted, with what has been stored and removed since.
     stored: u64,
     /// Of files that are coming in.
     coming: u64,
-    /// `None` while it has never been counted.
+    /// Of files that have been stored since the last count began. It may have seen them, or not;
+    /// they are taken for not seen, and the next count puts that right.
+    added: u64,
+    /// When the last count began; for the one at the start, when the first upload asks.
     counted: Option<SystemTime>,
 }
 
@@ -59,8 +63,12 @@ pub(super) struct Claim {
 }
 
 impl Space {
+    /// With a quota, all that lies beneath `root` is counted first.
     pub(super) fn new(root: Arc<Root>, limits: Uploads) -> Space {
-        Space { root, limits, under_way: AtomicUsize::new(0), usage: Mutex::default() }
+        let stored = limits.quota.map_or(0, |_| count(&root));
+        let usage = Mutex::new(Usage { stored, coming: 0, added: 0, counted: None });
+        let (under_way, counting) = (AtomicUsize::new(0), Mutex::new(()));
+        Space { root, limits, under_way, usage, counting }
     }
 
     /// The right to take in what a request brings.
@@ -114,23 +122,38 @@ impl Space {
     /// Claims `claimed` octets, if the quota has room for `needed`.
     fn admit(&self, needed: u64, claimed: u64, now: SystemTime) -> Result<(), Refusal> {
         let Some(quota) = self.limits.quota else { return Ok(()) };
-        let mut usage = self.usage();
         let fits = |usage: &Usage| {
             let taken = usage.stored.saturating_add(usage.coming);
             taken.saturating_add(needed) <= quota
         };
-        // A clock that has been set back has counted nothing.
-        let age = usage.counted.and_then(|at| now.duration_since(at).ok());
-        if age.is_none_or(|age| age > RECOUNT || (age > RECOUNT_FULL && !fits(&usage))) {
-            // Other uploads wait for it, on their own threads of the pool.
-            usage.stored = count(&self.root);
-            usage.counted = Some(now);
+        let is_outdated = |usage: &mut Usage| {
+            match now.duration_since(*usage.counted.get_or_insert(now)) {
+                Ok(age) => age > RECOUNT || (age > RECOUNT_FULL && !fits(usage)),
+                // The clock has been set back.
+                Err(_) => true,
+            }
+        };
+        if is_outdated(&mut self.usage()) {
+            self.recount(now);
         }
+        let mut usage = self.usage();
         if !fits(&usage) {
             return Err(Refusal::QuotaReached);
         }
         usage.coming += claimed;
         Ok(())
+    }
+
+    /// Counts anew, unless somebody else does. Nobody waits for it but the one upload.
+    fn recount(&self, now: SystemTime) {
+        let Ok(_counting) = self.counting.try_lock() else { return };
+        {
+            let mut usage = self.usage();
+            (usage.added, usage.counted) = (0, Some(now));
+        }
+        let counted = count(&self.root);
+        let mut usage = self.usage();
+        usage.stored = counted.saturating_add(usage.added);
     }
 
     fn usage(&self) -> MutexGuard<'_, Usage> {
@@ -154,7 +177,9 @@ impl Claim {
     /// The file is stored, in the place of one of `replaced` octets if there was one.
     pub(super) fn settle(self, replaced: Option<u64>) {
         let mut usage = self.space.usage();
-        let stored = usage.stored.saturating_add(taken_by(self.octets));
+        let taken = taken_by(self.octets);
+        usage.added = usage.added.saturating_add(taken);
+        let stored = usage.stored.saturating_add(taken);
         usage.stored = stored.saturating_sub(replaced.map_or(0, taken_by));
         // What was claimed for it is free once this is dropped.
     }
@@ -199,20 +224,24 @@ mod tests {
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
-    fn space(
-        quota: Option<u64>,
-        keep_free: Option<u64>,
-        at_once: usize,
-    ) -> (tempfile::TempDir, Arc<Space>) {
+    fn home() -> (tempfile::TempDir, Arc<Root>) {
         let home = tempfile::tempdir().expect("a directory");
         let root = Arc::new(Root::open(home.path()).expect("a root"));
-        let limits = Uploads { quota, keep_free, at_once, ..Uploads::default() };
-        (home, Arc::new(Space::new(root, limits)))
+        (home, root)
+    }
+
+    fn space(root: Arc<Root>, limits: Uploads) -> Arc<Space> {
+        Arc::new(Space::new(root, limits))
+    }
+
+    fn blocks(count: u64) -> u64 {
+        count * BLOCK_BYTES
     }
 
     #[test]
     fn only_so_many_requests_may_store_something_at_once() {
-        let (_home, space) = space(None, Some(0), 2);
+        let (_home, root) = home();
+        let space = space(root, Uploads { at_once: 2, ..Uploads::default() });
         let turns = [space.turn().expect("the first"), space.turn().expect("the second")];
         assert_eq!(space.turn().map(drop), Err(Refusal::Busy));
         drop(turns);
@@ -221,29 +250,54 @@ mod tests {
 
     #[test]
     fn what_is_there_and_what_is_coming_share_the_quota() {
-        let (home, space) = space(Some(10 * BLOCK_BYTES), Some(0), 9);
+        let (home, root) = home();
         std::fs::create_dir(home.path().join("dir")).expect("a directory");
-        std::fs::write(home.path().join("dir/a"), vec![0; 2 * BLOCK_BYTES as usize]).expect("a");
+        std::fs::write(home.path().join("dir/a"), vec![0; blocks(2) as usize]).expect("two");
         std::fs::write(home.path().join("empty"), "").expect("takes a block");
+        let limits = Uploads { quota: Some(blocks(10)), keep_free: Some(0), ..Uploads::default() };
+        let space = space(root, limits);
         let dir = std::fs::File::open(home.path()).expect("a directory");
-        assert_eq!(space.claim(&dir, 8 * BLOCK_BYTES, NOW).map(drop), Err(Refusal::QuotaReached));
-        let mut first = space.claim(&dir, 7 * BLOCK_BYTES, NOW).expect("just fits");
-        first.grow(&dir, 5 * BLOCK_BYTES).expect("there is room for five of seven");
-        let mut second = space.claim(&dir, 1, NOW).expect("there is room for two more");
-        assert_eq!(second.grow(&dir, 2 * BLOCK_BYTES + 1), Err(Refusal::QuotaReached));
-        second.grow(&dir, BLOCK_BYTES + 1).expect("up to the last block");
-        assert_eq!(space.claim(&dir, 0, NOW).map(drop), Err(Refusal::QuotaReached));
+        let claim = |announced| space.claim(&dir, announced, NOW);
+        assert_eq!(claim(blocks(8)).map(drop), Err(Refusal::QuotaReached));
+        let mut first = claim(blocks(7)).expect("just fits");
+        first.grow(&dir, blocks(5)).expect("there is room for five of seven");
+        let mut second = claim(1).expect("there is room for two more");
+        assert_eq!(second.grow(&dir, blocks(2) + 1), Err(Refusal::QuotaReached));
+        second.grow(&dir, blocks(1) + 1).expect("up to the last block");
+        assert_eq!(claim(0).map(drop), Err(Refusal::QuotaReached));
         drop(second);
-        first.settle(Some(2 * BLOCK_BYTES));
-        let rest = space.claim(&dir, 4 * BLOCK_BYTES, NOW).expect("one of two has been replaced");
-        space.release(BLOCK_BYTES);
+        first.settle(Some(blocks(2)));
+        let rest = claim(blocks(4)).expect("one of two has been replaced");
+        space.release(blocks(1));
         drop(rest);
-        assert!(space.claim(&dir, 5 * BLOCK_BYTES, NOW).is_ok(), "and one has gone");
+        assert!(claim(blocks(5)).is_ok(), "and one has gone");
+        assert_eq!(claim(blocks(6)).map(drop), Err(Refusal::QuotaReached));
+    }
+
+    /// Others write and remove files as well: what is there is counted, but not for every upload.
+    #[test]
+    fn a_tree_that_seems_full_is_counted_again_after_a_while() {
+        let (home, root) = home();
+        let file = home.path().join("theirs");
+        std::fs::write(&file, vec![0; blocks(4) as usize]).expect("four");
+        let limits = Uploads { quota: Some(blocks(5)), keep_free: Some(0), ..Uploads::default() };
+        let space = space(root, limits);
+        let dir = std::fs::File::open(home.path()).expect("a directory");
+        let fits = |octets, now| space.claim(&dir, octets, now).is_ok();
+        std::fs::remove_file(&file).expect("it is there");
+        assert!(!fits(blocks(2), NOW));
+        assert!(!fits(blocks(2), NOW + RECOUNT_FULL), "not at once");
+        assert!(fits(blocks(2), NOW + RECOUNT_FULL * 2));
+        std::fs::write(&file, vec![0; blocks(4) as usize]).expect("four");
+        assert!(fits(blocks(2), NOW + RECOUNT), "it does not seem full");
+        assert!(!fits(blocks(2), NOW + RECOUNT * 2));
+        assert!(!fits(blocks(2), NOW), "nor when the clock is set back");
     }
 
     #[test]
     fn some_of_the_disk_stays_free() {
-        let (home, space) = space(None, Some(u64::MAX), 9);
+        let (home, root) = home();
+        let space = space(root, Uploads { keep_free: Some(u64::MAX), ..Uploads::default() });
         let dir = std::fs::File::open(home.path()).expect("a directory");
         assert_eq!(space.claim(&dir, 0, NOW).map(drop), Err(Refusal::StorageFull));
     }

@@ -35,12 +35,12 @@ pub(super) struct Leftover {
     pub(super) file: Option<File>,
 }
 
-/// The threads and the way to them. Dropping it waits until everything is removed.
+/// The thread and the way to it. Dropping it waits until everything is removed.
 pub(super) struct Sweeper {
     /// `None` only while it is being dropped.
     waiting: Option<Sender<Leftover>>,
-    threads: Vec<JoinHandle<()>>,
-    /// Nobody waits for what is still to be looked through.
+    thread: Option<JoinHandle<()>>,
+    /// Tells the search to end, which is not waited for: a disk may keep it for long.
     over: Arc<AtomicBool>,
 }
 
@@ -48,26 +48,23 @@ impl Sweeper {
     /// Starts it, for uploads beneath `root`.
     pub(super) fn start(root: Arc<Root>) -> std::io::Result<Sweeper> {
         let (waiting, leftovers) = bounded(WAITING_MAX);
-        let over = Arc::new(AtomicBool::new(false));
-        let mut sweeper =
-            Sweeper { waiting: Some(waiting), threads: Vec::new(), over: Arc::clone(&over) };
-        sweeper.spawn("upload-sweeper", move || {
+        let sweep = move || {
             let leftovers: Receiver<Leftover> = leftovers;
             leftovers.iter().for_each(Leftover::remove);
-        })?;
-        sweeper.spawn("upload-search", move || {
+        };
+        let thread = thread::Builder::new().name("upload-sweeper".into()).spawn(sweep)?;
+        let over = Arc::new(AtomicBool::new(false));
+        let sweeper =
+            Sweeper { waiting: Some(waiting), thread: Some(thread), over: Arc::clone(&over) };
+        let search = move || {
             tree::walk(&root, &over, |found| {
                 if found.kind == FileType::RegularFile && path::is_upload(found.name) {
                     remove_abandoned(&found);
                 }
             });
-        })?;
+        };
+        thread::Builder::new().name("upload-search".into()).spawn(search)?;
         Ok(sweeper)
-    }
-
-    fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
-        self.threads.push(thread::Builder::new().name(name.into()).spawn(run)?);
-        Ok(())
     }
 
     /// Has `leftover` removed. Does not wait for the disk, unless [`WAITING_MAX`] others wait.
@@ -83,10 +80,10 @@ impl Drop for Sweeper {
     fn drop(&mut self) {
         self.waiting = None;
         self.over.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                log::error!("a thread that removes unfinished uploads has panicked");
-            }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            log::error!("the thread that removes unfinished uploads has panicked");
         }
     }
 }
