@@ -1,9 +1,11 @@
-//! That writes lose nothing: kills, full disks, races, readers beside writers, clients that break.
+//! That writes lose nothing: kills, full disks, races, readers beside writers, clients that break,
+//! and what is on the disk when they are answered.
 //!
 //! Every content names its version in each eight octets of it and has a length that follows from
 //! the version, so that a part of one version beside a part of another is always seen.
 
 mod broken;
+mod durable;
 mod early;
 mod full;
 mod kills;

@@ -248,3 +248,48 @@ fn what_an_upload_left_behind_is_gone_soon_after_the_next_start() {
     assert_eq!(ask(&mut client, "GET", "/file", "").unwrap().text(), "content");
     assert_only(dir.path(), &["a/b/file", "a/file", "file"], "after the start");
 }
+
+/// Replaces `path` over and over until `over`, at least once; says which version came last.
+fn replace_until(over: &AtomicBool, server: &Server, path: &str, versions: &Versions) -> u32 {
+    let mut client = connect(server);
+    let mut version = 0;
+    loop {
+        let expected = if version == 0 { 201 } else { 204 };
+        let answer = put(&mut client, path, "", &versions.content(version)).expect("an answer");
+        assert_eq!(answer.status, expected, "PUT {path} of version {version}");
+        client.forget();
+        if version > 0 && over.load(Ordering::SeqCst) {
+            return version;
+        }
+        version += 1;
+    }
+}
+
+/// Hidden names that a process still needs are no leftovers, although another one starts to serve
+/// the same tree and looks for some.
+#[test]
+fn a_server_that_starts_beside_another_takes_nothing_from_its_uploads() {
+    const STARTS: usize = 8;
+    const PATHS: [&str; 3] = ["/a", "/b", "/c"];
+    let dir = TempDir::new().unwrap();
+    let start = || Server::start(ServerOptions::new().arg("--writable").root(dir.path()));
+    let server = start();
+    let versions = Versions::new(64 << 10..=80 << 10);
+    let over = AtomicBool::new(false);
+    let lasts = thread::scope(|scope| {
+        let (server, versions, over) = (&server, &versions, &over);
+        let uploads =
+            PATHS.map(|path| scope.spawn(move || replace_until(over, server, path, versions)));
+        for _ in 0..STARTS {
+            let second = start();
+            assert_eq!(ask(&mut connect(&second), "GET", "/", "").unwrap().status, 200);
+        }
+        over.store(true, Ordering::SeqCst);
+        uploads.map(|upload| upload.join().expect("every upload is answered as it should be"))
+    });
+    for (path, last) in PATHS.into_iter().zip(lasts) {
+        let stored = get(&server, path).expect("it was stored");
+        assert_eq!(versions.read(&stored), Ok(last), "{path}");
+    }
+    assert_only(dir.path(), &["a", "b", "c"], "in the end");
+}
