@@ -434,9 +434,9 @@ fn files_of_a_writable_tree_cannot_act_as_the_site() {
 fn the_quota_is_for_all_files_together() {
     let uploads = Uploads { quota: Some(5 * 4096), ..WRITABLE.uploads };
     let site = Site::new(Options { uploads, ..WRITABLE });
-    site.file("there", "x".repeat(4096));
     let content = |blocks: usize| "y".repeat(blocks * 4096);
     let put = |name: &str, blocks| site.brief(&format!("PUT /{name}\n\n{}", content(blocks)));
+    assert_eq!(put("there", 1), created("/there"));
     assert_eq!(put("large", 5), "507 quota-reached");
     assert_eq!(put("a", 2), created("/a"));
     assert_eq!(put("b", 2), created("/b"));
