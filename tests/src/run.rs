@@ -40,12 +40,13 @@ impl Way {
     }
 }
 
-/// The harmless GET.
-const HARMLESS: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: test\r\n\r\n";
+/// The harmless GET. Its host is answered to whatever `--host` a case file has.
+const HARMLESS: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// The harmless GET that tries whether a connection is open, and ends it: if anything more than
 /// its own answer comes before the end, the case had an answer too many.
-const LAST: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+const LAST: &[u8] =
+    b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 /// What both are answered: see [`fixture::STANDARD`].
 const HARMLESS_BODY: &[u8] = b"Hello, world.\n";
@@ -70,10 +71,10 @@ const YOUNG: Duration = Duration::from_millis(40);
 /// With a report of every failure, or when the file cannot be read or the server not be started.
 pub fn run_file(path: &Path) {
     let file = CaseFile::read(path).unwrap_or_else(|why| panic!("{why}"));
-    let server = Server::start(ServerOptions::new().args(&file.server_args));
     let files = format!("{}{}", fixture::STANDARD, file.files);
-    fixture::create(server.root(), &files)
-        .unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+    let options = ServerOptions::new().args(&file.server_args).files(files);
+    let server =
+        Server::try_start(options).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
     thread::sleep(YOUNG);
     let failures = run_cases(&file, server.addr(), server.root());
     let stderr = server.stderr();

@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::fixture;
+
 /// A signal for [`Server::signal`], under its usual names: `Signal::TERM`, `Signal::HUP`.
 pub use rustix::process::Signal;
 
@@ -39,6 +41,7 @@ pub struct ServerOptions {
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     root: Option<PathBuf>,
+    files: String,
     wrapper: Vec<OsString>,
 }
 
@@ -72,6 +75,13 @@ impl ServerOptions {
     /// Serves this existing directory, which the caller keeps, instead of a fresh empty one.
     pub fn root(mut self, root: impl Into<PathBuf>) -> Self {
         self.root = Some(root.into());
+        self
+    }
+
+    /// Makes these files in the root before the server starts; see [`fixture`] for how they are
+    /// described. So the server can be told of one beside the root, too.
+    pub fn files(mut self, files: impl Into<String>) -> Self {
+        self.files = files.into();
         self
     }
 
@@ -135,6 +145,7 @@ impl Server {
         if options.root.is_none() {
             std::fs::create_dir(&root).map_err(|e| format!("{}: {e}", root.display()))?;
         }
+        fixture::create(&root, &options.files)?;
         let mut command = match options.wrapper.split_first() {
             None => Command::new(program),
             Some((first, rest)) => {

@@ -64,6 +64,8 @@ case_files! {
     precompressed_siblings
     ranges
     read_only
+    rebinding
+    rebinding_named
     refused_paths
     request_line
     rfc9110_10_context
