@@ -43,6 +43,7 @@ case_files! {
     directories
     expectation
     fields
+    foreign_pages
     framing
     gzip
     head
