@@ -40,6 +40,7 @@ case_files! {
     chunked
     conditionals
     connection
+    digests
     directories
     expectation
     fields
@@ -84,6 +85,11 @@ case_files! {
     rfc9112_connections
     rfc9112_messages
     targets
+    uploads
+    uploads_forms
+    uploads_names
+    uploads_reject
+    uploads_replace
     versions
     writing
 }
