@@ -124,6 +124,7 @@ impl<'r> Selected<'r> {
     /// A 206 whose content is several parts, and of that type.
     pub(crate) fn in_parts(&self, content_type: impl AsRef<[u8]>) -> Response {
         let response = Response::new(Status::PARTIAL_CONTENT).field("Content-Type", content_type);
+        let response = self.distrusted(response);
         let response = if self.is_resumed() { response } else { self.dated(response) };
         self.identified(response)
     }

@@ -424,8 +424,13 @@ fn files_of_a_writable_tree_cannot_act_as_the_site() {
         assert_eq!(fields(&trusting, name), ["nosniff", ""], "{name}");
         assert_eq!(fields(&reading, name), ["", ""], "{name}");
     }
-    let part = wary.ask("GET /a.html\nRange: bytes=0-0").response;
-    assert_eq!(support::field(&part, "Content-Security-Policy").as_deref(), Some("sandbox"));
+    wary.file("long.html", "0123456789");
+    for range in ["bytes=0-0", "bytes=0-0,9-9"] {
+        let part = wary.ask(&format!("GET /long.html\nRange: {range}")).response;
+        assert_eq!(support::field(&part, "X-Content-Type-Options").as_deref(), Some("nosniff"));
+        let policy = support::field(&part, "Content-Security-Policy");
+        assert_eq!(policy.as_deref(), Some("sandbox"), "{range}");
+    }
     // The list of a directory is ours.
     assert_eq!(fields(&wary, "")[1].split(';').next(), Some("default-src 'none'"));
 }
