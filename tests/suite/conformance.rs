@@ -42,9 +42,15 @@ case_files! {
     connection
     digests
     directories
+    directories_made
     expectation
     fields
     foreign_pages
+    forms
+    forms_next
+    forms_off
+    forms_rate
+    forms_refused
     framing
     gzip
     head
@@ -64,6 +70,7 @@ case_files! {
     precompressed_conditions
     precompressed_ranges
     precompressed_siblings
+    quota
     ranges
     read_only
     rebinding
@@ -85,6 +92,8 @@ case_files! {
     rfc9112_connections
     rfc9112_messages
     targets
+    untrusted
+    untrusted_off
     uploads
     uploads_forms
     uploads_names
