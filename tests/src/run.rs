@@ -1,6 +1,8 @@
 //! Plays cases against a server, each in three ways, and writes down what was wrong.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Mutex;
@@ -45,8 +47,7 @@ const HARMLESS: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// The harmless GET that tries whether a connection is open, and ends it: if anything more than
 /// its own answer comes before the end, the case had an answer too many.
-const LAST: &[u8] =
-    b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+const LAST: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 /// What both are answered: see [`fixture::STANDARD`].
 const HARMLESS_BODY: &[u8] = b"Hello, world.\n";
@@ -76,10 +77,23 @@ pub fn run_file(path: &Path) {
     let server =
         Server::try_start(options).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
     thread::sleep(YOUNG);
+    let beside_before = beside(&server);
     let failures = run_cases(&file, server.addr(), server.root());
     let stderr = server.stderr();
     assert!(!stderr.contains("panicked"), "{}: the server panicked:\n{stderr}", path.display());
     assert!(failures.is_empty(), "{} failed:\n\n{}", failures.len(), failures.join("\n"));
+    assert_eq!(beside(&server), beside_before, "{}: beside the root", path.display());
+}
+
+/// What lies beside the root, where no request may lead, whatever its path and its links: the
+/// names, but for that of the log, and what [`fixture::STANDARD`] has in `secret.txt`.
+fn beside(server: &Server) -> (Vec<OsString>, Vec<u8>) {
+    let entries = fs::read_dir(server.dir()).expect("the server's directory can be read");
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name());
+    let mut names: Vec<_> = entries.filter_map(|entry| name(entry).ok()).collect();
+    names.retain(|name| name != "access.log");
+    names.sort();
+    (names, fs::read(server.dir().join("secret.txt")).unwrap_or_default())
 }
 
 /// Plays every case in every way, several at once; a report for each that failed, in the file's

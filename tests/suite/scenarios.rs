@@ -7,6 +7,7 @@ mod auth;
 mod clients;
 mod download;
 mod effects;
+mod forging;
 mod freshness;
 mod large;
 mod lifecycle;

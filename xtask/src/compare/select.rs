@@ -8,10 +8,11 @@ use conformance::escape::Values;
 use conformance::run::Way;
 
 /// What HTTP leaves to each server, by how the names of the case files about it begin.
-const OWN_WAYS: [(&str, &str); 3] = [
+const OWN_WAYS: [(&str, &str); 4] = [
     ("caching", "it is about what caches are told, which everybody chooses"),
     ("limits", "it is about limits of ours"),
     ("precompressed", "it is about copies in codings, which others serve with modules"),
+    ("untrusted", "it is about files that are not the owner's, which the other does not take"),
 ];
 
 /// A case file, or a part of a heading.
