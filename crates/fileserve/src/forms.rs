@@ -227,8 +227,23 @@ impl FormPage {
             }
         }
         line.insert("fields".into(), fields.into());
-        format!("{}\n", Value::from(line))
+        format!("{}\n", printable(&Value::from(line).to_string()))
     }
+}
+
+/// JSON without what a terminal or a reader of lines could take for more than a character: DEL, the
+/// C1 controls and Unicode's own line ends, which JSON lets stand in a string.
+fn printable(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for char in json.chars() {
+        match char {
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
+                text.push_str(&format!("\\u{:04x}", u32::from(char)));
+            }
+            char => text.push(char),
+        }
+    }
+    text
 }
 
 /// Whether `next` is a place on this very site: an absolute path, or the same with the site's own

@@ -311,6 +311,18 @@ fn a_form_is_kept_as_a_line_of_the_page() {
 }
 
 #[test]
+fn nothing_in_a_form_can_steer_a_terminal_or_end_a_line() {
+    let site = keeping(false, false);
+    let value = "a\u{7f}b\u{9b}31mc\u{85}d\u{2028}e\u{1b}[2J\n\u{e9}";
+    site.brief(&form("POST /contact.html", &[part("a", None, value)]));
+    let kept = site.content("../kept/contact.html.jsonl").unwrap();
+    assert!(kept.ends_with("\n") && !kept.trim_end().chars().any(char::is_control), "{kept:?}");
+    assert!(!kept.contains('\u{2028}') && kept.contains('\u{e9}'));
+    let line: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    assert_eq!(line["fields"]["a"], value);
+}
+
+#[test]
 fn only_forms_for_pages_are_kept() {
     let site = keeping(false, false);
     let allowed = "GET, HEAD, OPTIONS, POST";
