@@ -4,12 +4,14 @@
 //! and no socket is ever seen here. [`AccessLog`] keeps one line for every exchange.
 //!
 //! ```text
-//! target -> RelPath -> Root (opens beneath, judges what is open)
-//!                        -> preconditions -> ranges -> content
+//! request -> host and origin (is it ours?) -> rights on the path
+//!         -> RelPath -> Root (opens beneath, judges what is open)
+//!                         reading: preconditions -> ranges -> content
+//!                         writing: room -> an unnamed file -> preconditions, again -> its name
 //! ```
 //!
-//! In scope: what a path names, what is told of it, how its content is versioned, who may change
-//! it.
+//! In scope: what a path names, what is told of it, how its content is versioned, who may read and
+//! change it.
 //! Out of scope: parsing, framing, sockets, threads.
 //!
 //! # Example: a directory on the web in ten lines
