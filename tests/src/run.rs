@@ -384,14 +384,17 @@ mod tests {
 
     #[test]
     fn what_follows_an_answer_is_tried() {
+        let more = ["more was sent before the close"; 2];
+        // A server that closes before it has read what it was sent resets the connection.
+        let closed = ["closed before a response", "reset by peer"];
         for (case, why) in [
-            (case("/late", "200\n<closed>"), "more was sent before the close"),
-            (case("/late", "200"), "more was sent before the close"),
-            (case("/gone", "404\n<open>"), "closed before a response"),
+            (case("/late", "200\n<closed>"), more),
+            (case("/late", "200"), more),
+            (case("/gone", "404\n<open>"), closed),
         ] {
             let failures = play(&case);
             assert_eq!(failures.len(), 3, "{failures:?}");
-            assert!(failures[0].contains(why), "{}", failures[0]);
+            assert!(why.iter().any(|why| failures[0].contains(why)), "{}", failures[0]);
         }
     }
 }
