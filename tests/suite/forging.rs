@@ -151,7 +151,7 @@ fn check_log(format: &str, log: &[u8], requests: usize) {
             "json" => {
                 let value: Value = serde_json::from_str(line).expect(line);
                 assert_eq!(value["addr"], "127.0.0.1", "{line}");
-                assert_eq!(value.as_object().map(|object| object.len()), Some(14), "{line}");
+                assert_eq!(value.as_object().map(|object| object.len()), Some(15), "{line}");
             }
             _ => {
                 let page = line.split(" and page ").nth(1).expect(line);
