@@ -44,6 +44,8 @@ pub(super) struct Draft {
     file: Option<File>,
     /// The hidden name, where it has one.
     hidden: Option<Vec<u8>>,
+    /// The file that it has changed places with, locked lest it be taken for a leftover.
+    swapped: Option<OwnedFd>,
     /// No other draft of this process has it.
     number: u64,
     sweeper: Arc<Sweeper>,
@@ -91,7 +93,8 @@ impl Draft {
                     // For the moment in which it will have a hidden name.
                     let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
                     let file = Some(File::from(file));
-                    return Ok(Draft { dir, file, hidden: None, number, sweeper });
+                    let (hidden, swapped) = (None, None);
+                    return Ok(Draft { dir, file, hidden, swapped, number, sweeper });
                 }
                 // What file systems and kernels without unnamed files say.
                 Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {}
@@ -107,7 +110,8 @@ impl Draft {
                 false => Err(Errno::EXIST),
             }
         })?;
-        Ok(Draft { dir, file: Some(File::from(file)), hidden: Some(hidden), number, sweeper })
+        let (file, hidden) = (Some(File::from(file)), Some(hidden));
+        Ok(Draft { dir, file, hidden, swapped: None, number, sweeper })
     }
 
     /// Which file it is.
@@ -171,6 +175,12 @@ impl Draft {
     /// Where the file system cannot, it is replaced, and `false` says so.
     pub(super) fn swap(&mut self, dir: &OwnedFd, name: &[u8]) -> Result<bool, Unplaced> {
         let hidden = self.hide()?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        self.swapped = openat(dir, name, flags, Mode::empty()).ok();
+        if let Some(swapped) = &self.swapped {
+            // Who has locked it for good keeps the sweeper off as well.
+            let _ = flock(swapped, FlockOperation::NonBlockingLockShared);
+        }
         match renameat_with(&self.dir, hidden.as_slice(), dir, name, RenameFlags::EXCHANGE) {
             Ok(()) => Ok(true),
             Err(Errno::INVAL | Errno::NOSYS) => self.replace(dir, name).map(|()| false),

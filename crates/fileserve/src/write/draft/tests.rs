@@ -156,6 +156,31 @@ fn a_hidden_name_that_is_left_over_is_passed_by() {
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 3, "{names:?}");
 }
 
+/// It may have to be put back, whatever is swept meanwhile.
+#[test]
+fn what_was_swapped_is_not_taken_for_a_leftover() {
+    let desk = Desk::new();
+    fs::write(desk.home.path().join("a"), "old").unwrap();
+    let mut draft = desk.draft(false, "new");
+    if !draft.swap(&desk.dir, b"a").unwrap() {
+        return eprintln!("skipped: files cannot change places here");
+    }
+    // So many that some are found after it, in whichever order they are.
+    for n in 0..20 {
+        fs::write(desk.home.path().join(format!("{UPLOAD_PREFIX}1-{n}")), "left").unwrap();
+    }
+    let root = Arc::new(Root::open(desk.home.path()).unwrap());
+    let sweeper = Sweeper::start(root).unwrap();
+    let start = Instant::now();
+    while desk.names().len() > 2 {
+        assert!(start.elapsed() < Duration::from_secs(5), "there is {:?}", desk.names());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(sweeper);
+    draft.swap_back(&desk.dir, b"a");
+    assert_eq!(desk.content("a"), "old");
+}
+
 /// As after a kill -9: names remain, locks do not.
 #[test]
 fn what_an_earlier_run_has_left_is_removed_at_the_start_and_nothing_else() {
