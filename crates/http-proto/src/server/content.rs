@@ -5,7 +5,7 @@ use std::time::Instant;
 use tcp_core::{Accepted, Now, Pace, Wait};
 
 use super::service::Shared;
-use super::session::{Asked, HttpSession, State, Then, Turn, request};
+use super::session::{Asked, HttpSession, State, Then, Turn, pool_for, request};
 use super::{Handler, Receiver, Response};
 use crate::assembly::CONTINUE;
 use crate::framing::Expectation;
@@ -75,8 +75,9 @@ impl<H: Handler> HttpSession<H> {
         match self.shared.handler.recall(&request) {
             Some(response) => self.respond(response, &head, asked.begun, Then::Next, turn),
             None => {
+                let wait = pool_for(&self.shared.handler, &request);
                 self.state = State::Ask { asked, answer: None };
-                Some(Wait::Pool)
+                Some(wait)
             }
         }
     }

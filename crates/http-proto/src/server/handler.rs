@@ -37,6 +37,13 @@ pub trait Handler: Send + Sync + 'static {
     /// Answers on a pool thread, where blocking is allowed.
     fn answer(&self, request: &Request<'_>) -> Answer;
 
+    /// Whether to answer may take long, as it does to wait until a disk has written something. Such
+    /// answers do not keep short ones waiting for a thread: see [`tcp_core::Wait::LongPool`].
+    fn may_take_long(&self, request: &Request<'_>) -> bool {
+        let _ = request;
+        false
+    }
+
     /// Takes note of an exchange that has ended; the place for an access log. Must not block.
     fn record(&self, exchange: &Exchange<'_>) {
         let _ = exchange;

@@ -230,9 +230,10 @@ impl<H: Handler> HttpSession<H> {
         match self.shared.handler.recall(&request) {
             Some(response) => self.answer_early(response, head, turn.now, turn),
             None => {
+                let wait = pool_for(&self.shared.handler, &request);
                 let asked = Asked::new(head.octets(), turn.now);
                 self.state = State::Ask { asked, answer: None };
-                Some(Wait::Pool)
+                Some(wait)
             }
         }
     }
@@ -314,6 +315,14 @@ impl<H: Handler> HttpSession<H> {
     fn take_end(&mut self) {
         let end = self.connection.next(&[], &self.shared.config.limits);
         debug_assert!(matches!(end, Ok((0, Event::End))), "a request without content is complete");
+    }
+}
+
+/// Where the handler is asked.
+pub(super) fn pool_for(handler: &impl Handler, request: &Request<'_>) -> Wait {
+    match handler.may_take_long(request) {
+        true => Wait::LongPool,
+        false => Wait::Pool,
     }
 }
 
