@@ -43,6 +43,7 @@ pub struct ServerOptions {
     root: Option<PathBuf>,
     files: String,
     wrapper: Vec<OsString>,
+    usual_hosts: bool,
 }
 
 impl ServerOptions {
@@ -51,6 +52,12 @@ impl ServerOptions {
     /// usual.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Without `--host`, as most people start it.
+    pub fn usual_hosts(mut self) -> Self {
+        self.usual_hosts = true;
+        self
     }
 
     /// Adds one argument. With a `-b` or `--bind` of your own, the usual `-b 127.0.0.1:0` is left
@@ -157,7 +164,7 @@ impl Server {
         if options.binds() == 0 {
             command.args(["-b", "127.0.0.1:0"]);
         }
-        if !options.args.iter().any(|arg| arg == "--host") {
+        if !options.usual_hosts && !options.args.iter().any(|arg| arg == "--host") {
             command.args(["--host", "*"]);
         }
         command.args(&options.args).arg(&root).current_dir(dir.path());

@@ -188,3 +188,35 @@ fn nothing_outside_is_changed_through_a_link() {
         }
     }
 }
+
+/// As most people start it: with no flag for it, and whatever else it listens at.
+#[test]
+fn no_foreign_host_is_answered_over_a_loopback_address() {
+    for binds in [&[][..], &["-b", "127.0.0.1:0", "-b", "0.0.0.0:0"], &["-b", "[::1]:0"]] {
+        let options = ServerOptions::new().usual_hosts().arg("--writable").args(binds);
+        let Ok(server) = Server::try_start(options) else {
+            eprintln!("skipped: no IPv6 here");
+            continue;
+        };
+        fs::write(server.root().join("file"), "content").unwrap();
+        for addr in server.addrs() {
+            let addr = match addr.ip().is_unspecified() {
+                true => ([127, 0, 0, 1], addr.port()).into(),
+                false => *addr,
+            };
+            let ask = |method: &str, host: &str| {
+                let mut client = Client::connect(addr).expect("the server accepts");
+                let head = format!("{method} /file HTTP/1.1\r\nHost: {host}\r\n");
+                let rest = "Connection: close\r\nContent-Length: 0\r\n\r\n";
+                client.send(format!("{head}{rest}").as_bytes()).expect("a request can be sent");
+                client.response().expect("an answer").status
+            };
+            for method in ["GET", "PUT", "DELETE"] {
+                assert_eq!(ask(method, "evil.example"), 421, "{binds:?} {addr} {method}");
+            }
+            assert_eq!(ask("GET", &addr.to_string()), 200, "{binds:?} {addr}");
+            assert_eq!(ask("GET", "localhost"), 200, "{binds:?} {addr}");
+        }
+        assert_eq!(fs::read_to_string(server.root().join("file")).unwrap(), "content");
+    }
+}

@@ -60,8 +60,8 @@ use crate::root::FileId;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let hash = hash_password(b"correct horse")?;
-/// let access = Access::parse(format!("alice:{hash}\n/ * read\n").as_bytes())?;
-/// assert_eq!((access.users(), access.rules()), (1, 1));
+/// let access = Access::parse(format!("alice:{hash}\n/ * read\n/ alice write\n").as_bytes())?;
+/// assert_eq!((access.users(), access.rules()), (1, 2));
 /// # Ok(())
 /// # }
 /// ```
@@ -98,7 +98,7 @@ impl Access {
             users: Users::new(users, text)?,
             // Two for each that is being tried, of the four threads that the pool has by default.
             guesses: Guesses::new(2 * cores),
-            places: Places::new(cores),
+            places: Places::new(cores, 2 * cores),
             identity: None,
             everywhere: rights.everywhere(),
             rights,
@@ -186,6 +186,28 @@ impl Access {
             true => Ok(Some(self.users.name(user))),
             false => Err(Refusal::NoRight.into()),
         }
+    }
+
+    /// The user that a request is from, which may take a hash; nobody if that cannot be found out
+    /// now, or the password is wrong.
+    pub(crate) fn identify(
+        &self,
+        fields: &Fields<'_>,
+        peer: IpAddr,
+        now: SystemTime,
+    ) -> Option<&str> {
+        let sent = Encoded::of(fields)?;
+        let mut buffer = BUFFER;
+        let credentials = Credentials::read(sent, &mut buffer)?;
+        let claim = self.users.claim(&credentials)?;
+        let is_good = self.users.is_good(&claim)
+            || self.check(&claim, credentials.password, peer, Reach::Disk, now).is_ok();
+        is_good.then(|| self.users.name(claim.user()))
+    }
+
+    /// Whether a rule is for this very path, and not for one above it only.
+    pub(crate) fn has_rule_at(&self, path: &RelPath) -> bool {
+        self.rights.has_rule_at(path)
     }
 
     /// The user that a request is from, if that is known without a hash: for the log.

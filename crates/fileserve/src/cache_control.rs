@@ -9,6 +9,11 @@ use crate::root::Facts;
 /// for ever, and without asking again even when the page is reloaded.
 const IMMUTABLE: &str = "max-age=31536000, immutable";
 
+/// The same where somebody may not have it: for the caches of those who got it (RFC 9111
+/// §5.2.2.7). A shared cache that knows the RFC keeps nothing anyway that took a password (§3.5),
+/// but many can be told to.
+const PRIVATE_IMMUTABLE: &str = "private, max-age=31536000, immutable";
+
 /// For how long a file must have been left alone to be called immutable: one that is just being
 /// written has its name already, and not yet its content.
 const UNTOUCHED: Duration = Duration::from_secs(60);
@@ -27,19 +32,25 @@ const UUID: [usize; 5] = [8, 4, 4, 4, 12];
 const ASSETS: [&str; 10] =
     ["js", "mjs", "cjs", "css", "map", "wasm", "woff", "woff2", "ttf", "otf"];
 
-/// What caches are told of a file called `name`, where `usual` is said of those that may change.
+/// What caches are told of a file called `name`, where `usual` is said of those that may change;
+/// `private` where some may not read what others may.
 pub(crate) fn told<'v>(
     usual: Option<&'v str>,
+    private: bool,
     name: &[u8],
     facts: &Facts,
     now: SystemTime,
 ) -> Option<&'v str> {
-    let usual = usual?;
+    let Some(usual) = usual else { return private.then_some("private") };
     let is_untouched = || now.duration_since(facts.mtime).is_ok_and(|age| age >= UNTOUCHED);
     // Whoever wants nothing stored, or not by everybody, means these files too.
     let is_free = || !["no-store", "private"].iter().any(|word| usual.contains(word));
     let immutable = is_fingerprinted(name) && is_untouched() && is_free();
-    Some(if immutable { IMMUTABLE } else { usual })
+    Some(match (immutable, private) {
+        (true, true) => PRIVATE_IMMUTABLE,
+        (true, false) => IMMUTABLE,
+        (false, _) => usual,
+    })
 }
 
 /// Whether a file's name carries a fingerprint of its content, so that other content would have
@@ -104,8 +115,13 @@ mod tests {
             let mtime = UNIX_EPOCH + Duration::from_secs(1_000_000);
             let id = FileId { device: 1, inode: 2 };
             let facts = Facts { kind: Kind::File, len: 1, mtime, ctime: mtime, mode: 0o644, id };
-            let told = told(usual, name.as_bytes(), &facts, mtime + age);
-            assert_eq!(told, expected, "{usual:?} {name} {age:?}");
+            let said = told(usual, false, name.as_bytes(), &facts, mtime + age);
+            assert_eq!(said, expected, "{usual:?} {name} {age:?}");
+            let said = told(usual, true, name.as_bytes(), &facts, mtime + age);
+            let is_kept_from_others = ["private", "no-cache", "no-store"]
+                .iter()
+                .any(|word| said.is_some_and(|said| said.contains(word)));
+            assert!(is_kept_from_others, "{usual:?} {name} {age:?}: {said:?}");
         }
     }
 

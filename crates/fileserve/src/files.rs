@@ -6,8 +6,8 @@ use std::sync::Arc;
 use http_proto::server::{Answer, Body, Exchange, Handler, Request, Response};
 use http_proto::{Method, Status, Target, error_page};
 
+use crate::access::Right;
 use crate::access::credentials::CHALLENGE;
-use crate::access::{Access, Right};
 use crate::access_log::AccessLog;
 use crate::compress::Compressor;
 use crate::forms::FormStore;
@@ -19,6 +19,7 @@ use crate::own_files::OwnFiles;
 use crate::pages::Pages;
 use crate::path::RelPath;
 use crate::refusal::Refusal;
+use crate::representation;
 use crate::root::{Kind, Opened, Root};
 use crate::write::Writes;
 
@@ -113,20 +114,29 @@ impl Files {
             return Ok(());
         }
         let Request { head, peer, now, .. } = *request;
-        let judge = |path| access.judge(&head.fields, peer.ip(), path, wanted, reach, now);
+        let judge = |path: &RelPath| {
+            access.judge(&head.fields, peer.ip(), path, wanted, reach, now).map(drop)
+        };
         let path = self.path(request)?;
         judge(&path)?;
-        // Its index is what a directory shows.
-        if wanted == Right::Read && path.is_dir_form() {
-            judge(&path.child(INDEX, self.options.hidden)?)?;
+        match wanted {
+            // Its index is what a directory shows.
+            Right::Read if path.is_dir_form() => judge(&path.child(INDEX, self.options.hidden)?),
+            // What stands for another file is part of it.
+            Right::Write => representation::original_of(&path).map_or(Ok(()), |path| judge(&path)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    /// What whoever has sent a request may do, as far as is known without a hash.
-    pub(crate) fn rights_of(&self, request: &Request<'_>) -> RightsOf<'_> {
-        let access = self.options.access.as_deref();
-        RightsOf { access, user: access.and_then(|access| access.user_of(&request.head.fields)) }
+    /// Whether somebody may do less than anybody else with some path.
+    pub(crate) fn keeps_from_some(&self) -> bool {
+        self.options.access.as_ref().is_some_and(|access| access.everywhere() < Right::Read)
+    }
+
+    /// Whether a copy of a file that lies beside it can stand for it: not if a rule is for the copy
+    /// itself, which whoever asks for the file has not been judged by.
+    pub(crate) fn may_stand_for(&self, copy: &RelPath) -> bool {
+        self.options.access.as_ref().is_none_or(|access| !access.has_rule_at(copy))
     }
 
     /// The response, as far as `reach` allows one. Uploads are not begun here.
@@ -254,26 +264,6 @@ pub(crate) fn refusal_page(refusal: Refusal) -> Response {
     }
 }
 
-/// The rights of somebody.
-pub(crate) struct RightsOf<'f> {
-    access: Option<&'f Access>,
-    /// `None` for who is not known.
-    user: Option<&'f str>,
-}
-
-impl RightsOf<'_> {
-    /// The right on a path.
-    pub(crate) fn on(&self, path: &RelPath) -> Right {
-        self.access.map_or(Right::Write, |access| access.right_of(self.user, path))
-    }
-
-    /// Whether they may write to a path, or whoever they turn out to be when they are asked.
-    pub(crate) fn may_be_writable(&self, path: &RelPath) -> bool {
-        let by_some = |access: &Access| self.user.is_none() && access.is_writable(path);
-        self.on(path) >= Right::Write || self.access.is_some_and(by_some)
-    }
-}
-
 impl Handler for Files {
     fn recall(&self, request: &Request<'_>) -> Option<Response> {
         match self.admit(request, Reach::Memory) {
@@ -311,6 +301,10 @@ impl Handler for Files {
             // On the disk everything is within reach.
             Err(Stop::WouldBlock) => self.refused(Refusal::Busy).into(),
         }
+    }
+
+    fn may_take_long(&self, request: &Request<'_>) -> bool {
+        matches!(request.head.method, Method::Put | Method::Post | Method::Delete)
     }
 
     fn record(&self, exchange: &Exchange<'_>) {

@@ -5,26 +5,31 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::Write;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use http_proto::server::{Body, Request, Response};
 use http_proto::{RequestHead, Status, error_page};
-use rustix::fs::{Mode, OFlags, fsync, open, openat};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fsync, open, openat};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use crate::files::{self, Files, Reach, Stop};
 use crate::get::INDEX;
 use crate::listing::Timestamp;
+use crate::mime;
 use crate::options::Forms;
 use crate::path::RelPath;
 use crate::refusal::Refusal;
 use crate::root::Kind;
+use crate::source::source_of;
 use crate::submission::Submission;
+use crate::write::space;
 
 /// The most that is kept for one page. A site with more has somebody who looks after it.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -33,6 +38,12 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const RATE_MAX: u32 = 10;
 
 const RATE_WINDOW: Duration = Duration::from_secs(60);
+
+/// What the name of a page's file ends with.
+const ENDING: &str = ".jsonl";
+
+/// The longest name of one file, in octets: Linux's `NAME_MAX`.
+const NAME_BYTES_MAX: usize = 255;
 
 /// How many addresses are remembered; each for one window.
 const ADDRESSES_MAX: usize = 4096;
@@ -81,17 +92,20 @@ impl FormStore {
     /// Counts a form of `peer`.
     ///
     /// # Errors
-    /// `TooManyForms` when it has sent as many as may be, `Busy` when too many others have, too.
+    /// `TooManyForms` when it has sent as many as may be.
     fn admit(&self, peer: IpAddr, now: SystemTime) -> Result<(), Refusal> {
         let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
         // Also when the clock has been set back.
         let is_past =
             |sender: &Sender| !now.duration_since(sender.since).is_ok_and(|age| age < RATE_WINDOW);
-        let peer = network(peer);
+        let peer = source_of(peer);
         if senders.len() >= ADDRESSES_MAX && !senders.contains_key(&peer) {
             senders.retain(|_, sender| !is_past(sender));
-            if senders.len() >= ADDRESSES_MAX {
-                return Err(Refusal::Busy);
+            // However many there are, whoever comes new is heard; the oldest may begin anew.
+            let oldest = senders.iter().min_by_key(|(_, sender)| sender.since);
+            if let Some(oldest) = oldest.filter(|_| senders.len() >= ADDRESSES_MAX) {
+                let oldest = *oldest.0;
+                senders.remove(&oldest);
             }
         }
         let sender = senders.entry(peer).or_insert(Sender { since: now, count: 0 });
@@ -107,52 +121,65 @@ impl FormStore {
 
     /// Appends `line`, which has its line end, to the file of a page; it is on the disk then.
     fn append(&self, page: &RelPath, line: &[u8]) -> Result<(), Refusal> {
+        space::leaves_some_free(&self.dir, None, line.len() as u64)?;
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE;
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         // For its owner alone: what people write to a site is theirs to read.
         let mode = Mode::RUSR | Mode::WUSR;
         let name = file_name(page);
         let file = openat(&self.dir, &name, flags, mode).map_err(Refusal::from_os)?;
-        let mut file = File::from(file);
-        let appended = || -> std::io::Result<Result<(), Refusal>> {
-            let length = file.seek(SeekFrom::End(0))?;
-            if length + line.len() as u64 > FILE_BYTES_MAX {
-                return Ok(Err(Refusal::StorageFull));
-            }
-            let mut last = [b'\n'];
-            if length > 0 {
-                file.seek(SeekFrom::Start(length - 1))?;
-                file.read_exact(&mut last)?;
-            }
-            // A line that a crash has cut is ended before the next one.
-            let line = if last == [b'\n'] { line.to_vec() } else { [b"\n", line].concat() };
-            if let Err(error) = file.write_all(&line).and_then(|()| file.sync_all()) {
-                // Half a line is no line.
-                let _ = file.set_len(length);
-                return Err(error);
-            }
-            if length == 0 {
-                fsync(&self.dir)?;
-            }
-            Ok(Ok(()))
-        };
-        let mut appended = appended;
-        appended().map_err(|error| Refusal::from_io(&error))?
+        // Another server may keep forms here, too.
+        flock(&file, FlockOperation::LockExclusive).map_err(Refusal::from_os)?;
+        append_line(&File::from(file), line)?;
+        // Its name as well: whoever made it may have been killed before this.
+        fsync(&self.dir).map_err(Refusal::from_os)
     }
 }
 
-/// The name of the file of a page: its path, with what cannot stand in a name escaped.
+/// Appends a line to a file that nobody else appends to meanwhile, or leaves it as it is.
+fn append_line(file: &File, line: &[u8]) -> Result<(), Refusal> {
+    let refused = |error: std::io::Error| Refusal::from_io(&error);
+    let length = file.metadata().map_err(refused)?.len();
+    if length + line.len() as u64 > FILE_BYTES_MAX {
+        return Err(Refusal::StorageFull);
+    }
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.read_exact_at(&mut last, length - 1).map_err(refused)?;
+    }
+    // A line that a crash has cut is ended before the next one.
+    let line = if last == [b'\n'] { line.to_vec() } else { [b"\n", line].concat() };
+    let mut appending = file;
+    appending.write_all(&line).and_then(|()| file.sync_all()).map_err(|error| {
+        // Half a line is no line.
+        let _ = file.set_len(length);
+        refused(error)
+    })
+}
+
+/// The name of the file of a page: its path, with what cannot stand in a name escaped. Of one that
+/// is too long so, the beginning and a digest of all.
 fn file_name(page: &RelPath) -> String {
     let path = page.to_url_path();
-    format!("{}.jsonl", path.trim_start_matches('/').replace('/', "%2F"))
+    let name = path.trim_start_matches('/').replace('/', "%2F");
+    match name.len() + ENDING.len() <= NAME_BYTES_MAX {
+        true => name + ENDING,
+        false => {
+            let digest = Sha256::digest(name.as_bytes());
+            let digest: String = digest.iter().take(16).map(|b| format!("{b:02x}")).collect();
+            format!(
+                "{}-{digest}{ENDING}",
+                &name[..NAME_BYTES_MAX - digest.len() - 1 - ENDING.len()]
+            )
+        }
+    }
 }
 
-/// An IPv6 address stands for its /64: a household has as many as it likes.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(ip) => IpAddr::from((u128::from(ip) >> 64 << 64).to_be_bytes()),
-        v4 => v4,
-    }
+/// Whether a file can hold a form: other files are no pages, and there is nothing to keep of them.
+fn is_page(path: &RelPath) -> bool {
+    let media_type = mime::media_type(path.file_name().unwrap_or_default());
+    ["text/html", "application/xhtml+xml"].iter().any(|page| media_type.starts_with(page))
 }
 
 impl Files {
@@ -171,7 +198,10 @@ impl Files {
         let path = self.path(request)?;
         match self.open(&path, Reach::Disk).map_err(refused)?.facts.kind {
             Kind::File if path.is_dir_form() => Err(Refusal::NotADirectory),
+            Kind::File if !is_page(&path) => Ok(None),
             Kind::File => page(path),
+            // Without the slash it is only on the way to its index.
+            Kind::Directory if !path.is_dir_form() => Ok(None),
             Kind::Directory => {
                 let index = path.child(INDEX, self.options.hidden)?;
                 match self.open(&index, Reach::Disk) {

@@ -22,6 +22,7 @@ use crate::refusal::Refusal;
 use crate::representation::Representation;
 use crate::root::{Entry, Kind, Opened};
 use crate::selected::{Outcome, Selected};
+use crate::sender::Sender;
 use crate::{listing, root};
 
 /// What is served for a directory, if it is there.
@@ -83,23 +84,28 @@ impl Files {
             Ok(())
         })?;
         let dir = opened.facts.id;
-        let rights = self.rights_of(request);
+        let sender = Sender::of(request, &self.options, reach);
         listing.entries.retain(|Entry { name, facts }| {
             let is_named_log = facts.kind == Kind::File && self.own_files.names(dir, name);
             let may_be_read =
-                || path.child(name, true).is_ok_and(|entry| rights.on(&entry) >= Right::Read);
+                || path.child(name, true).is_ok_and(|entry| sender.right_on(&entry) >= Right::Read);
             !is_named_log && !self.own_files.has(facts.id) && may_be_read()
         });
-        let offer = match self.options.writable && rights.may_be_writable(path) {
+        let offer = match self.options.writable && sender.may_be_writer(path) {
             true => Offer { upload: true, delete: true },
             false => Offer::default(),
         };
         let page = self.pages.body(listing::html(path, listing, offer))?;
         drop(turn);
-        Ok(Response::new(Status::OK)
+        let response = Response::new(Status::OK)
             .field("Content-Type", listing::CONTENT_TYPE)
-            .field("Content-Security-Policy", listing::content_security_policy(offer))
-            .body(page))
+            .field("Content-Security-Policy", listing::content_security_policy(offer));
+        // What is listed, and what is offered, depends on who asks.
+        let response = match self.options.access {
+            Some(_) => response.field("Cache-Control", "private, no-cache"),
+            None => response,
+        };
+        Ok(response.body(page))
     }
 
     /// To the same directory with a slash behind it, so that relative links in it work. The path is

@@ -40,7 +40,13 @@ impl Guard {
         if sites.any(|site| site.eq_ignore_ascii_case(b"cross-site")) {
             return Err(Refusal::CrossSite);
         }
-        match head.fields.all("origin").all(|origin| self.is_ours(origin, authority)) {
+        let mut origins = head.fields.all("origin").peekable();
+        // Another port or name of the same site is another program, as a rule.
+        let is_beside = |site: &[u8]| site.eq_ignore_ascii_case(b"same-site");
+        if origins.peek().is_none() && head.fields.all("sec-fetch-site").any(is_beside) {
+            return Err(Refusal::CrossSite);
+        }
+        match origins.all(|origin| self.is_ours(origin, authority)) {
             true => Ok(()),
             false => Err(Refusal::ForeignOrigin),
         }
@@ -48,10 +54,7 @@ impl Guard {
 
     /// Whether a request over a loopback address may be for `host`.
     fn may_be_named(&self, host: &str) -> bool {
-        match &self.hosts {
-            Hosts::Any => true,
-            Hosts::Named(names) => is_local(host) || is_among(names, host),
-        }
+        self.hosts.any || is_local(host) || is_among(&self.hosts.names, host)
     }
 
     /// Whether a page of `origin` is one of this server's, which the request calls `authority`.
@@ -68,11 +71,12 @@ impl Guard {
         let bare = |authority: &str| {
             authority.strip_suffix(default_port).unwrap_or(authority).to_ascii_lowercase()
         };
-        // A proxy may have put its own name for us in the place of the one that the browser knows.
-        let is_named = match &self.hosts {
-            Hosts::Named(names) => is_among(names, host_of(named)),
-            Hosts::Any => false,
-        };
+        let port_of =
+            |authority: &str| bare(authority)[host_of(&bare(authority)).len()..].to_owned();
+        // A proxy may have put its own name for us in the place of the one that the browser knows,
+        // but not made another port of it, where another program may be.
+        let is_port_ours = || port_of(named).is_empty() || port_of(named) == port_of(authority);
+        let is_named = is_among(&self.hosts.names, host_of(named)) && is_port_ours();
         is_named || (!named.is_empty() && bare(named) == bare(authority))
     }
 }
@@ -121,10 +125,8 @@ mod tests {
 
     /// The word of the refusal; nothing when there is none.
     fn judge(hosts: &[&str], local: &str, lines: &str) -> &'static str {
-        let hosts = match hosts {
-            ["*"] => Hosts::Any,
-            names => Hosts::Named(names.iter().map(|&name| name.to_owned()).collect()),
-        };
+        let names = hosts.iter().filter(|name| **name != "*").map(|&name| name.to_owned());
+        let hosts = Hosts { any: hosts.contains(&"*"), names: names.collect() };
         let head = format!("{}\r\n\r\n", lines.replace('\n', "\r\n"));
         let head = RequestHead::parse(head.as_bytes(), &Limits::default()).expect(lines);
         let local = local.parse().expect("an address");
@@ -191,6 +193,8 @@ mod tests {
             ("Sec-Fetch-Site: Cross-Site", "cross-site"),
             ("Sec-Fetch-Site: same-origin\nSec-Fetch-Site: cross-site", "cross-site"),
             ("Sec-Fetch-Site: same-site\nOrigin: http://localhost:3000", "foreign-origin"),
+            ("Sec-Fetch-Site: same-site", "cross-site"),
+            ("Sec-Fetch-Site: same-site\nOrigin: http://localhost:8080", ""),
             ("Origin: https://LOCALHOST:8080", ""),
             ("Origin: http://localhost:8081", "foreign-origin"),
             ("Origin: http://localhost", "foreign-origin"),
@@ -230,5 +234,16 @@ mod tests {
         assert_eq!(judge(&[], HERE, &behind), "foreign-origin");
         assert_eq!(judge(&["files.example"], HERE, &behind), "");
         assert_eq!(judge(&["*"], HERE, &behind), "foreign-origin", "any host is nobody's origin");
+        assert_eq!(judge(&["*", "files.example"], HERE, &behind), "");
+        for (origin, expected) in [
+            ("http://files.example", ""),
+            ("http://files.example:80", ""),
+            ("http://files.example:8080", ""),
+            ("http://files.example:3000", "foreign-origin"),
+            ("http://other.example", "foreign-origin"),
+        ] {
+            let put = put("127.0.0.1:8080", origin);
+            assert_eq!(judge(&["files.example"], HERE, &put), expected, "{origin}");
+        }
     }
 }

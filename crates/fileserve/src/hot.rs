@@ -267,6 +267,9 @@ impl Keeping<'_> {
             for (coding, ending) in SIBLINGS {
                 let name = [name, ending].concat();
                 let sibling = parent.child(&name, hidden).ok()?;
+                if !self.files.may_stand_for(&sibling) {
+                    continue;
+                }
                 if let Some(found) = self.open(&sibling, &name, path)?
                     && representation::is_copy(&found.facts, &opened.facts)
                 {

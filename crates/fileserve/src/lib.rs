@@ -60,6 +60,8 @@ mod refusal;
 mod representation;
 mod root;
 mod selected;
+mod sender;
+mod source;
 mod submission;
 mod validators;
 mod write;

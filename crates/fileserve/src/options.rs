@@ -56,13 +56,13 @@ pub struct Uploads {
     /// anybody who may write here could use those of whoever looks at them.
     pub trusted: bool,
     /// Octets that all files beneath the root may take together, each counted in whole blocks of
-    /// 4 KiB. `None`, the default: as many as fit. Counted with the first upload, and again when
-    /// it seems full and every ten minutes, since others may write there as well.
+    /// 4 KiB. `None`, the default: as many as fit. Counted at the start, and again when it seems
+    /// full and every ten minutes, since others may write there as well.
     pub quota: Option<u64>,
     /// Octets of the disk that stay free. `None`, the default: a hundredth of it, at most 64 MiB.
     pub keep_free: Option<u64>,
-    /// How many requests may store something at once; each holds two or three descriptors and
-    /// 64 KiB. Default: 256.
+    /// How many files may be coming in at once; each holds two or three descriptors, and its
+    /// request 64 KiB. Default: 256.
     pub at_once: usize,
 }
 
@@ -90,13 +90,15 @@ pub struct Forms {
 /// Which hosts a request that comes over a loopback address may name. A page from elsewhere can
 /// have its own name resolve to 127.0.0.1, and then read and write here as if it were ours (DNS
 /// rebinding); its requests name that host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Hosts {
-    /// Loopback addresses, `localhost`, names beneath it, and these names, in any case and without
-    /// a port. The names are ours also when a browser tells the origin of a write.
-    Named(Vec<String>),
-    /// Any. Origins of writes must then be the host that the request names.
-    Any,
+///
+/// Loopback addresses, `localhost` and names beneath it are always answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hosts {
+    /// Any may be named. Default: no.
+    pub any: bool,
+    /// Further names, in any case and without a port. They are ours also when a browser tells the
+    /// origin of a write, as behind a proxy that calls us something else.
+    pub names: Vec<String>,
 }
 
 impl Default for Options {
@@ -106,7 +108,7 @@ impl Default for Options {
             writable: false,
             uploads: Uploads::default(),
             forms: None,
-            hosts: Hosts::Named(Vec::new()),
+            hosts: Hosts::default(),
             listing: true,
             hidden: false,
             precompressed: true,

@@ -9,8 +9,12 @@ use crate::files::{self, Files, Reach};
 use crate::forms::FormPage;
 use crate::refusal::Refusal;
 use crate::root::Kind;
+use crate::sender::Sender;
 use crate::submission::{SUBMISSION_BYTES_MAX, Submission};
-use crate::write::{Checksum, Denied, FormUpload, Stored, check_coding};
+use crate::write::{Checksum, Denied, FormUpload, Stored, announced, check_coding};
+
+/// The most that an urlencoded form may have: each of its characters may come as three.
+const URLENCODED_BYTES_MAX: usize = 3 * SUBMISSION_BYTES_MAX;
 
 impl Files {
     /// Begins to take in what a POST brings, whatever that is.
@@ -52,7 +56,9 @@ impl Files {
                 let path = self.path(request)?;
                 match self.open(&path, Reach::Disk) {
                     Ok(opened) if opened.facts.kind == Kind::Directory => {
-                        Some(FormUpload::begin(request, path, self.options.hidden, writes)?)
+                        let sender = Sender::of(request, &self.options, Reach::Disk);
+                        let hidden = self.options.hidden;
+                        Some(FormUpload::begin(request, path, hidden, sender, writes)?)
                     }
                     Ok(_) => None,
                     Err(files::Stop::Refused(refusal)) => return Err(refusal.into()),
@@ -81,6 +87,9 @@ impl Files {
         check_coding(request)?;
         let checksum = Checksum::stated(&request.head.fields)?;
         match self.form_page(request)? {
+            Some(_) if announced(request) > URLENCODED_BYTES_MAX as u64 => {
+                Err(Refusal::SubmissionTooLarge.into())
+            }
             Some(page) => Ok(Box::new(PostedFields { content: Vec::new(), checksum, page })),
             None if self.writes.is_some() => Err(Refusal::NoForm.into()),
             None => Err(Refusal::ReadOnly.into()),
@@ -254,8 +263,7 @@ struct PostedFields {
 
 impl Receiver for PostedFields {
     fn receive(&mut self, octets: &[u8]) -> Result<(), Response> {
-        // Every character may come as three.
-        if self.content.len() + octets.len() > 3 * SUBMISSION_BYTES_MAX {
+        if self.content.len() + octets.len() > URLENCODED_BYTES_MAX {
             return Err(files::refusal_page(Refusal::SubmissionTooLarge));
         }
         self.checksum.update(octets);

@@ -119,6 +119,9 @@ pub enum Refusal {
     /// Something has the name that is to be made.
     #[error("the name is taken")]
     Exists,
+    /// A write deeper than anything is written, or that would make too many directories at once.
+    #[error("the path is too deep")]
+    TooDeep,
     /// A write beneath a directory that does not exist.
     #[error("the directory to write to does not exist")]
     ParentMissing,
@@ -225,7 +228,8 @@ impl Refusal {
             Refusal::IsDirectory
             | Refusal::DirectoryNotEmpty
             | Refusal::Exists
-            | Refusal::ParentMissing => Status::CONFLICT,
+            | Refusal::ParentMissing
+            | Refusal::TooDeep => Status::CONFLICT,
             Refusal::ContentTooLarge | Refusal::TooManyFiles | Refusal::SubmissionTooLarge => {
                 Status::CONTENT_TOO_LARGE
             }
@@ -277,6 +281,7 @@ impl Refusal {
             Refusal::DirectoryNotEmpty => "directory-not-empty",
             Refusal::Exists => "exists",
             Refusal::ParentMissing => "parent-missing",
+            Refusal::TooDeep => "too-deep",
             Refusal::ContentTooLarge => "content-too-large",
             Refusal::StorageFull => "storage-full",
             Refusal::QuotaReached => "quota-reached",

@@ -94,7 +94,7 @@ impl Files {
             made: None,
             media_type,
             negotiated: negotiates && mime::is_compressible(media_type),
-            cache_control: cache_control::told(usual, name, facts, now),
+            cache_control: cache_control::told(usual, self.keeps_from_some(), name, facts, now),
             trust: self.trust(media_type),
         }
     }
@@ -131,6 +131,9 @@ impl Files {
         let Ok(path) = parent.child(&[name, ending].concat(), self.options.hidden) else {
             return Ok(None);
         };
+        if !self.may_stand_for(&path) {
+            return Ok(None);
+        }
         match self.open(&path, reach) {
             Ok(found) => Ok(is_copy(&found.facts, file).then_some(found)),
             Err(Stop::Refused(Refusal::OutOfDescriptors)) => Err(Refusal::OutOfDescriptors.into()),
@@ -138,6 +141,14 @@ impl Files {
             Err(Stop::WouldBlock) => Err(Stop::WouldBlock),
         }
     }
+}
+
+/// The file that the one at `path` may stand for as a compressed copy of it; `None` where its name
+/// is none of a copy.
+pub(crate) fn original_of(path: &RelPath) -> Option<RelPath> {
+    let name = path.file_name()?;
+    let original = SIBLINGS.iter().find_map(|(_, ending)| name.strip_suffix(*ending))?;
+    path.parent()?.child(original, true).ok()
 }
 
 /// Whether a sibling may be a copy of a file: not if it is older.

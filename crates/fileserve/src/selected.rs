@@ -72,7 +72,8 @@ impl<'r> Selected<'r> {
 
     /// The 304 of RFC 9110 §15.4.5.
     pub(crate) fn not_modified(&self) -> Response {
-        self.identified(Response::new(Status::NOT_MODIFIED))
+        // A copy that was stored when files were still trusted is trusted no longer.
+        self.identified(self.distrusted(Response::new(Status::NOT_MODIFIED)))
     }
 
     /// Whether a range is asked for, be it one that is then ignored.
@@ -105,7 +106,7 @@ impl<'r> Selected<'r> {
     pub(crate) fn described(&self, status: Status) -> Response {
         let response = Response::new(status);
         if status == Status::PARTIAL_CONTENT && self.is_resumed() {
-            return self.identified(response);
+            return self.identified(self.distrusted(response));
         }
         let response = response.field("Content-Type", self.form.media_type);
         self.identified(self.dated(self.distrusted(response)))

@@ -7,29 +7,30 @@ use http_proto::server::{Answer, Body, Request, Response};
 use http_proto::{Framing, Method, Status, error_page};
 
 use crate::accept::{self, Wanted};
-use crate::files::{self, Files};
+use crate::files::{self, Files, Reach};
 use crate::get;
 use crate::options::Uploads;
 use crate::own_files::OwnFiles;
 use crate::path::RelPath;
 use crate::refusal::Refusal;
 use crate::root::{Kind, Root};
+use crate::sender::Sender;
 use draft::{Draft, Unplaced};
-use place::{Locks, evaluate};
+use place::{Gone, Locks, evaluate};
 use space::Space;
 use sweeper::Sweeper;
 use upload::Upload;
 
 pub(crate) use checksum::Checksum;
 pub(crate) use form::{FormUpload, Stored};
-pub(crate) use upload::check_coding;
+pub(crate) use upload::{announced, check_coding};
 
 mod checksum;
 mod draft;
 mod form;
 mod names;
 mod place;
-mod space;
+pub(crate) mod space;
 mod sweeper;
 mod tree;
 mod upload;
@@ -112,10 +113,11 @@ impl Files {
             Err(refusal) => return self.refused(refusal).into(),
         };
         let head = request.head;
+        let sender = Sender::of(request, &self.options, Reach::Disk);
         if head.method == Method::Put && path.is_dir_form() && writes.uploads.directories {
-            return make_directory(request, &path, writes).into();
+            return make_directory(request, &path, &sender, writes).into();
         }
-        match Upload::begin(request, &path, writes) {
+        match Upload::begin(request, &path, &sender, writes) {
             Ok(upload) => Answer::Receive(Box::new(upload)),
             Err(denied) => Answer::Respond(denied.into()),
         }
@@ -125,8 +127,8 @@ impl Files {
     pub(crate) fn delete(&self, request: &Request<'_>, writes: &Writes) -> Response {
         let removed = || -> Result<(), Denied> {
             let path = self.path(request)?;
-            let place = writes.find(&path).map_err(|refusal| match refusal {
-                Refusal::ParentMissing => Refusal::NotFound,
+            let place = writes.find(&path, request.now).map_err(|refusal| match refusal {
+                Refusal::ParentMissing | Refusal::TooDeep => Refusal::NotFound,
                 other => other,
             })?;
             let current = place.current.ok_or(Refusal::NotFound)?;
@@ -137,9 +139,10 @@ impl Files {
                 }
                 Kind::File | Kind::Directory => {}
             }
-            let removed = writes.remove(request, &place)?;
-            if removed.kind == Kind::File {
-                writes.space.release(removed.len);
+            match writes.remove(request, &place)? {
+                Gone { kind: Kind::Directory, .. } => writes.space.release(0),
+                Gone { octets: Some(octets), .. } => writes.space.release(octets),
+                Gone { octets: None, .. } => {}
             }
             Ok(())
         };
@@ -162,7 +165,12 @@ fn deleted(request: &Request<'_>) -> Response {
 
 /// A PUT whose path ends in a slash makes a directory, as MKCOL does (RFC 4918 §9.3), but is
 /// content with one that is there.
-fn make_directory(request: &Request<'_>, path: &RelPath, writes: &Writes) -> Response {
+fn make_directory(
+    request: &Request<'_>,
+    path: &RelPath,
+    sender: &Sender,
+    writes: &Writes,
+) -> Response {
     let made = || -> Result<bool, Denied> {
         if request.head.framing != Framing::Empty {
             return Err(Refusal::DirectoryContent.into());
@@ -171,16 +179,7 @@ fn make_directory(request: &Request<'_>, path: &RelPath, writes: &Writes) -> Res
             evaluate(request, Some(&writes.look(path)?.ok_or(Refusal::NotFound)?))?;
             return Ok(false);
         }
-        let place = writes.find(path)?;
-        evaluate(request, place.current.as_ref())?;
-        match place.current.map(|facts| facts.kind) {
-            Some(Kind::Directory) => Ok(false),
-            Some(Kind::File) => Err(Refusal::Exists.into()),
-            None => {
-                writes.make_directory(&place)?;
-                Ok(true)
-            }
-        }
+        writes.make_directory(request, &writes.find_to_make(path, sender, request.now)?)
     };
     match made() {
         Ok(true) => {

@@ -7,7 +7,9 @@ use std::borrow::Cow;
 use fileserve::Options;
 use support::{OPTIONS, Site};
 
-const USUAL: Options = Options { cache_control: Some(Cow::Borrowed("max-age=60")), ..OPTIONS };
+fn usual() -> Options {
+    Options { cache_control: Some(Cow::Borrowed("max-age=60")), ..OPTIONS }
+}
 
 const FOREVER: &str = "max-age=31536000, immutable";
 
@@ -19,7 +21,7 @@ fn told(site: &Site, request: &str) -> Option<String> {
 /// does.
 #[test]
 fn every_answer_that_is_of_a_file_says_for_how_long_it_holds() {
-    let site = Site::new(USUAL);
+    let site = Site::new(usual());
     site.file("a.txt", "0123456789").file("app.3f9a1c2b.js", "0123456789");
     for (path, value) in [("/a.txt", "max-age=60"), ("/app.3f9a1c2b.js", FOREVER)] {
         for (fields, status) in [

@@ -414,3 +414,55 @@ fn a_line_that_a_crash_has_cut_does_not_spoil_the_next_one() {
     assert_eq!(answer, "404 symlink-loop");
     assert_eq!(site.content("contact.html").as_deref(), Some("x"));
 }
+
+/// The path is too long for a URL only when the name is added: nothing may be stored then.
+#[test]
+fn a_form_that_is_refused_has_stored_nothing() {
+    let site = Site::new(WRITABLE);
+    let dir = format!("{}/", "w".repeat(199)).repeat(20);
+    // By steps: the whole is longer than the system takes.
+    let mut at = fs::File::open(site.path("")).unwrap();
+    for _ in 0..20 {
+        let name = "w".repeat(199);
+        rustix::fs::mkdirat(&at, &name, 0o755.into()).unwrap();
+        let flags = rustix::fs::OFlags::DIRECTORY;
+        at = rustix::fs::openat(&at, &name, flags, 0.into()).unwrap().into();
+    }
+    let name = "v".repeat(200);
+    let part = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\n\r\n\
+         x\r\n--b--\r\n"
+    );
+    let line = format!("POST /{dir}\nContent-Type: multipart/form-data; boundary=b\n\n{part}");
+    let refused = site.brief(&line);
+    let there = rustix::fs::statat(&at, &name, rustix::fs::AtFlags::empty()).is_ok();
+    assert!(refused.starts_with("201") == there, "{refused}, and stored: {there}");
+}
+
+/// A path of two hundred letters that are not ASCII takes far more octets when it is escaped.
+#[test]
+fn a_page_with_a_long_name_has_a_file_of_its_own() {
+    let site = keeping(false, false);
+    let (dir, name) = ("\u{43a}".repeat(60), "\u{43e}".repeat(100));
+    let pages = [format!("{dir}/{name}1.html"), format!("{dir}/{name}2.html")];
+    for page in &pages {
+        site.file(page, "x");
+        let target: String = page.bytes().map(|b| format!("%{b:02X}")).collect();
+        let target = target.replace("%2F", "/");
+        let answer = site.brief(&format!("POST /{target}\n{FIELDS}\n\na=b"));
+        assert_eq!(answer, "200 \"<Form post done>\"", "{page}");
+    }
+    assert_eq!(site.names("../kept").len(), 2);
+}
+
+/// Pictures and programs have no forms.
+#[test]
+fn only_pages_have_forms() {
+    let site = keeping(false, false);
+    for name in ["a.png", "b.js", "c.txt", "d"] {
+        site.file(name, "x");
+        let answer = site.brief(&format!("POST /{name}\n{FIELDS}\n\na=b"));
+        assert_eq!(answer, "405 GET, HEAD, OPTIONS, POST read-only", "{name}");
+    }
+    assert_eq!(site.names("../kept"), [""; 0]);
+}

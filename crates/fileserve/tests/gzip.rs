@@ -11,7 +11,9 @@ use flate2::read::GzDecoder;
 use http_proto::server::{Produced, Response};
 use support::{OPTIONS, Site};
 
-const GZIP: Options = Options { gzip: true, ..OPTIONS };
+fn gzip() -> Options {
+    Options { gzip: true, ..OPTIONS }
+}
 
 /// Compressed whole; long enough to be worth it.
 const SHORT: usize = 5000;
@@ -19,7 +21,7 @@ const SHORT: usize = 5000;
 const LONG: usize = 2 * 1024 * 1024;
 
 fn site() -> Site {
-    let site = Site::new(GZIP);
+    let site = Site::new(gzip());
     site.file("short.txt", "s".repeat(SHORT)).file("long.txt", "l".repeat(LONG));
     site.file("tiny.txt", "t".repeat(1024)).file("image.png", "p".repeat(SHORT));
     // A file that has just been changed could change again unseen, and is sent as it is.

@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 use std::os::unix::net::UnixListener;
 
-use fileserve::Options;
+use fileserve::{Options, Uploads};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use support::{DATE, OPTIONS, Site, WRITABLE};
 
@@ -206,6 +206,12 @@ fn the_access_log_is_neither_served_nor_listed_nor_written() {
             (&format!("POST /{name}\n\nx"), "404 own-log"),
             (&format!("DELETE /{name}"), "404 own-log"),
         ]);
+    }
+    // Nor may a directory be made that has its name.
+    let uploads = Uploads { directories: true, ..WRITABLE.uploads };
+    let made = Site::logging_in("logs", "own.log", Options { uploads, ..WRITABLE });
+    for path in ["/logs/own.log.1/x", "/logs/own.log.1/", "/access.log/x", "/access.log.2/x/y"] {
+        assert_eq!(made.brief(&format!("PUT {path}\n\n")), "404 own-log", "{path}");
     }
     let page = String::from_utf8(support::octets(&site.ask("GET /").response)).unwrap();
     assert!(page.contains("other.log"));

@@ -92,9 +92,10 @@ fn a_form_of_a_page_takes_the_right_to_read_it() {
     for writable in [false, true] {
         let options = Options { writable, forms: forms(), ..WRITABLE };
         let site = site(RULES, options);
+        site.file("open.html", "x").file("private/b.html", "x");
         site.check(&[
-            (&format!("POST /open.txt\n{fields}"), "200 \"<Form post done>\""),
-            (&format!("POST /private/b.txt\n{fields}"), "401 unauthorized"),
+            (&format!("POST /open.html\n{fields}"), "200 \"<Form post done>\""),
+            (&format!("POST /private/b.html\n{fields}"), "401 unauthorized"),
             ("POST /private/b.txt\n\nx", "401 unauthorized"),
         ]);
         let expected =
@@ -102,4 +103,104 @@ fn a_form_of_a_page_takes_the_right_to_read_it() {
         site.check(&[("POST /open.txt\n\nx", expected)]);
     }
     assert_eq!(fs::read_dir(kept.path()).unwrap().count(), 1);
+}
+
+/// A form names its files in its content: each is a path of its own.
+#[test]
+fn a_form_writes_no_file_that_its_sender_may_not_write() {
+    let mut options = WRITABLE;
+    options.uploads.on_conflict = fileserve::OnConflict::Replace;
+    let site = site("/ eve write\n/rules.json eve read\n", options);
+    site.file("rules.json", "old");
+    site.check(&[(&format!("PUT /rules.json\n{EVE}\n\nnew"), "403 no-right")]);
+    let part = "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"rules.json\"\r\n\r\n\
+                new\r\n";
+    let form =
+        format!("POST /\n{EVE}\nContent-Type: multipart/form-data; boundary=b\n\n{part}--b--\r\n");
+    assert_eq!(site.brief(&form), "403 no-right");
+    assert_eq!(site.content("rules.json").as_deref(), Some("old"));
+}
+
+/// What a PUT may not replace, a form must not replace either.
+#[test]
+fn a_form_stores_no_file_under_a_name_that_may_not_be_written() {
+    let uploads = fileserve::Uploads {
+        on_conflict: fileserve::OnConflict::Replace,
+        ..fileserve::Uploads::DEFAULT
+    };
+    let site = site("/ * write\n/drop/a.txt * read\n", Options { uploads, ..WRITABLE });
+    site.check(&[("PUT /drop/a.txt\n\ny", "401 unauthorized")]);
+    let form = "POST /drop/\nContent-Type: multipart/form-data; boundary=b\n\n--b\r\n\
+        Content-Disposition: form-data; name=\"f\"; filename=\"a.txt\"\r\n\r\ny\r\n--b--\r\n";
+    let answer = site.brief(form);
+    assert_eq!(site.content("drop/a.txt").as_deref(), Some("x"), "{answer}");
+}
+
+/// A compressed copy is content of its own path and of the path beside it.
+#[test]
+fn a_compressed_copy_leads_around_no_rule() {
+    let site = site("/ * write\n/drop/a.txt * read\n/open.txt.gz * none\n", WRITABLE);
+    site.file("open.txt.gz", "secret");
+    let gzip = "Accept-Encoding: gzip";
+    site.check(&[("GET /open.txt.gz", "401 unauthorized")]);
+    site.check(&[(&format!("GET /open.txt\n{gzip}"), "200 \"x\"")]);
+    site.brief("PUT /drop/a.txt.gz\n\nforged");
+    site.check(&[(&format!("GET /drop/a.txt\n{gzip}"), "200 \"x\"")]);
+}
+
+/// README: "Now everybody reads and alice writes."
+#[test]
+fn the_first_example_of_the_readme_holds() {
+    let site = site("/ * read\n/ eve write\n", WRITABLE);
+    let answer = site.brief(&format!("PUT /new\n{EVE}\n\ny"));
+    assert!(answer.starts_with("201"), "{answer}");
+}
+
+/// Shared caches that do not know RFC 9111 §3.5 hand out what is not called private.
+#[test]
+fn what_took_a_password_is_called_private() {
+    let site = site(RULES, OPTIONS);
+    for path in ["/private/", "/private/b.txt"] {
+        let response = site.ask(&format!("GET {path}\n{EVE}")).response;
+        let told = support::field(&response, "Cache-Control").unwrap_or_default();
+        assert!(told.contains("private") || told.contains("no-"), "{path}: {told:?}");
+    }
+}
+
+/// Who sends a good password gets the same list before and after it has been needed elsewhere.
+#[test]
+fn a_list_depends_on_who_asks_and_not_on_what_was_asked_before() {
+    let site = site(RULES, OPTIONS);
+    let asked = || list(&site, &format!("GET /\n{EVE}")).contains("./private/");
+    let before = asked();
+    site.brief(&format!("GET /private/b.txt\n{EVE}"));
+    assert_eq!(before, asked());
+}
+
+/// A form for a directory without the slash is one for its index, too.
+#[test]
+fn the_rule_for_an_index_holds_for_a_form_to_its_directory() {
+    let kept = tempfile::tempdir().unwrap();
+    let forms = Some(Forms { dir: kept.path().into(), address: false });
+    let site = site("/ * read\n/dir/index.html * none\n", Options { forms, ..OPTIONS });
+    site.file("dir/index.html", "form");
+    let fields = "Content-Type: application/x-www-form-urlencoded\n\na=b";
+    for (path, expected) in [("/dir/", "401"), ("/dir", "405"), ("/dir/index.html", "401")] {
+        let answer = site.brief(&format!("POST {path}\n{fields}"));
+        assert!(answer.starts_with(expected), "{path}: {answer}");
+    }
+}
+
+/// Directories that are made on the way are written, too.
+#[test]
+fn no_directory_is_made_that_its_sender_may_not_write() {
+    let uploads = fileserve::Uploads { directories: true, ..WRITABLE.uploads };
+    let site = site("/up/load * write\n", Options { uploads, ..WRITABLE });
+    site.check(&[
+        ("PUT /up/load/x\n\ny", "401 unauthorized"),
+        ("PUT /up/load/\n\n", "401 unauthorized"),
+    ]);
+    assert!(!site.path("up").exists());
+    site.dir("up");
+    assert!(site.brief("PUT /up/load/x\n\ny").starts_with("201"));
 }

@@ -462,3 +462,20 @@ fn there_are_only_so_many_uploads_at_once() {
     drop(under_way);
     site.check(&[("PUT /c\n\nx", &created("/c"))]);
 }
+
+/// What walks through the tree to count and to sweep must get to all of it, and each directory that
+/// is made waits for the disk.
+#[test]
+fn nothing_is_written_deeper_than_anybody_arranges_files() {
+    let uploads = Uploads { directories: true, ..WRITABLE.uploads };
+    let site = Site::new(Options { uploads, ..WRITABLE });
+    let path = |depth| "/d".repeat(depth);
+    let put = |depth| site.brief(&format!("PUT {}\n\nx", path(depth)));
+    assert_eq!(put(18), "409 too-deep", "17 directories at once");
+    assert!(!site.path("d").exists());
+    assert_eq!(put(17), created(&path(17)));
+    site.dir(&"f/".repeat(64));
+    let deep = |depth: usize| format!("{}/x", "/f".repeat(depth - 1));
+    assert_eq!(site.brief(&format!("PUT {}\n\nx", deep(64))), created(&deep(64)));
+    assert_eq!(site.brief(&format!("PUT {}\n\nx", deep(65))), "409 too-deep");
+}

@@ -86,7 +86,7 @@ Examples:
 /// What may be written where --writable lets anything be.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Writing {
-    /// What becomes of an uploaded file whose name is taken: rename, reject or replace
+    /// What becomes of a form's file whose name is taken: rename, reject or replace
     #[arg(long, value_name = "POLICY", default_value = "rename",
           value_parser = values::on_conflict)]
     pub(crate) on_conflict: OnConflict,

@@ -52,17 +52,18 @@ pub(crate) fn load(args: &Args) -> Result<Option<Arc<Access>>> {
 }
 
 /// Caches that many share keep nothing that took credentials, unless they are told to
-/// (RFC 9111 §3.5): then others would get it without.
+/// (RFC 9111 §3.5); but some do, and then others would get it without.
 pub(crate) fn check_caching(args: &Args, access: Option<&Access>) -> Result<()> {
-    const SHARED: [&str; 3] = ["public", "s-maxage", "must-revalidate"];
-    let mut directives = args.cache_control.split(',').map(|directive| {
+    const KEPT: [&str; 4] = ["private", "no-cache", "no-store", "off"];
+    let value = &args.cache_control;
+    let mut directives = value.split(',').map(|directive| {
         directive.split('=').next().unwrap_or_default().trim().to_ascii_lowercase()
     });
-    let shared = directives.find(|name| SHARED.contains(&name.as_str()));
-    match (shared, access) {
-        (Some(name), Some(access)) if access.everywhere() < Right::Read => Err(anyhow!(
-            "--cache-control {name} would have caches hand out what --auth keeps from some - try: \
-             --cache-control private,max-age=60"
+    let is_kept = directives.any(|name| KEPT.contains(&name.as_str()));
+    match access {
+        Some(access) if access.everywhere() < Right::Read && !is_kept => Err(anyhow!(
+            "--cache-control {value} would have shared caches hand out what --auth keeps from some \
+             - try: --cache-control private,max-age=60"
         )),
         _ => Ok(()),
     }
@@ -124,6 +125,7 @@ mod tests {
             ("/ * read\n/a * none", "public, max-age=60", false),
             ("/ * none", "max-age=60,S-MaxAge=5", false),
             ("/ * none", "must-revalidate", false),
+            ("/ * none", "max-age=60", false),
             ("/ * none", "no-cache", true),
             ("/ * none", "private,max-age=60", true),
             ("/ * none", "off", true),

@@ -128,14 +128,17 @@ fn uploads(args: &Args) -> Uploads {
     }
 }
 
-/// Who listens beyond this machine has names that we do not know, unless they are told.
+/// The names that were said, and this machine's own, which may lead to a loopback address. Nobody
+/// else can have a name like that lead here: it has no domain, or one that means this network.
 fn hosts(args: &Args) -> Hosts {
-    let is_any = args.host.iter().any(|name| name == "*");
-    let is_local = args.bind.iter().all(|address| address.ip().is_loopback());
-    match is_any || (args.host.is_empty() && !is_local) {
-        true => Hosts::Any,
-        false => Hosts::Named(args.host.clone()),
+    let mut names = args.host.clone();
+    names.retain(|name| name != "*");
+    let any = names.len() < args.host.len();
+    let own = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if !own.is_empty() {
+        names.extend([format!("{own}.local"), own]);
     }
+    Hosts { any, names }
 }
 
 fn pace(args: &Args) -> Pace {
@@ -308,7 +311,8 @@ fn announce(args: &Args, access: Option<&Access>, addresses: &[SocketAddr]) {
         (false, _) => "read-only\n",
     });
     if args.writable && !args.writing.trust_uploads {
-        text.push_str("HTML and SVG files run no scripts (--trust-uploads lets them)\n");
+        let forms = if args.writing.forms.is_some() { " and send no forms" } else { "" };
+        text.push_str(&format!("HTML files run no scripts{forms} (--trust-uploads lets them)\n"));
     }
     if let (Some(access), Some(file)) = (access, &args.auth) {
         text.push_str(&auth::announcement(access, file, addresses));

@@ -6,9 +6,11 @@
 //! is not held up by whoever guesses behind the same address.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use crate::source::source_of;
 
 /// The pause after the first failure, less than it takes to type another password. Each further
 /// one doubles it.
@@ -39,13 +41,10 @@ pub(super) struct Guesses {
 
 #[derive(Default)]
 struct Table {
-    sources: HashMap<Source, Tried>,
+    /// By what [stands for](source_of) their addresses.
+    sources: HashMap<IpAddr, Tried>,
     waiting: usize,
 }
-
-/// An address, or, of IPv6, the /64 that one customer has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Source(Ipv6Addr);
 
 #[derive(Clone, Copy)]
 struct Tried {
@@ -71,7 +70,7 @@ pub(super) enum Turn<'a> {
 /// A password that is being tried.
 pub(super) struct Attempt<'a> {
     guesses: &'a Guesses,
-    source: Source,
+    source: IpAddr,
     at: SystemTime,
 }
 
@@ -85,7 +84,7 @@ impl Guesses {
     /// wait.
     pub(super) fn pause(&self, address: IpAddr, now: SystemTime) -> Option<u32> {
         let table = self.lock();
-        table.sources.get(&Source::of(address))?.pause(now)
+        table.sources.get(&source_of(address))?.pause(now)
     }
 
     /// Asks for a turn, and waits for it where another attempt is under way, or until `is_settled`.
@@ -95,7 +94,7 @@ impl Guesses {
         now: SystemTime,
         is_settled: impl Fn() -> bool,
     ) -> Turn<'_> {
-        let source = Source::of(address);
+        let source = source_of(address);
         let mut table = self.lock();
         if table.is_trying(source) && !is_settled() {
             if table.waiting >= self.waiting_max {
@@ -152,12 +151,12 @@ impl Drop for Attempt<'_> {
 }
 
 impl Table {
-    fn is_trying(&self, source: Source) -> bool {
+    fn is_trying(&self, source: IpAddr) -> bool {
         self.sources.get(&source).is_some_and(|tried| tried.is_trying)
     }
 
     /// Notes that an attempt begins, or says in how many seconds it may.
-    fn begin(&mut self, source: Source, now: SystemTime) -> Option<u32> {
+    fn begin(&mut self, source: IpAddr, now: SystemTime) -> Option<u32> {
         if !self.sources.contains_key(&source) && self.sources.len() >= ADDRESSES_MAX {
             self.forget_oldest();
         }
@@ -202,18 +201,6 @@ impl Tried {
             // The clock has been set back by so much that nobody should have to wait for it.
             Err(ahead) => ahead.duration() > PAUSE_MAX,
         }
-    }
-}
-
-impl Source {
-    fn of(address: IpAddr) -> Source {
-        Source(match address.to_canonical() {
-            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-            IpAddr::V6(ip) => {
-                let [a, b, c, d, ..] = ip.segments();
-                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)
-            }
-        })
     }
 }
 

@@ -1,32 +1,55 @@
 //! Decides how many passwords are hashed at once.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long somebody waits for a place. Each is taken for a tenth of a second or so.
+const WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// As many places as there may be hashes under way: each takes a core for itself, and Argon2 its
 /// memory as well.
 pub(super) struct Places {
-    free: AtomicUsize,
+    state: Mutex<State>,
+    freed: Condvar,
+    /// How many may wait at once: each holds a thread of the pool, and those are for others, too.
+    waiting_max: usize,
+}
+
+struct State {
+    free: usize,
+    waiting: usize,
 }
 
 /// A place that is taken, until this is dropped.
 pub(super) struct Place<'a>(&'a Places);
 
 impl Places {
-    pub(super) fn new(count: usize) -> Places {
-        Places { free: AtomicUsize::new(count) }
+    pub(super) fn new(count: usize, waiting_max: usize) -> Places {
+        let state = Mutex::new(State { free: count, waiting: 0 });
+        Places { state, freed: Condvar::new(), waiting_max }
     }
 
-    /// Takes a place; `None` where there is none left.
+    /// Takes a place, perhaps after a wait; `None` where too many wait already, or too long.
     pub(super) fn take(&self) -> Option<Place<'_>> {
-        let less = |free: usize| free.checked_sub(1);
-        let taken = self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-        taken.is_ok().then(|| Place(self))
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.free == 0 {
+            if state.waiting == self.waiting_max {
+                return None;
+            }
+            state.waiting += 1;
+            let waited = self.freed.wait_timeout_while(state, WAIT_MAX, |state| state.free == 0);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting -= 1;
+        }
+        state.free = state.free.checked_sub(1)?;
+        Some(Place(self))
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.free.fetch_add(1, Ordering::Relaxed);
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).free += 1;
+        self.0.freed.notify_one();
     }
 }
 
@@ -36,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_place_is_free_again_when_it_is_dropped() {
-        let places = Places::new(2);
+        let places = Places::new(2, 0);
         let held = (places.take().expect("one"), places.take().expect("another"));
         for _ in 0..3 {
             assert!(places.take().is_none(), "two are all, however often one asks");
@@ -45,6 +68,21 @@ mod tests {
         let again = places.take().expect("the one that is free");
         assert!(places.take().is_none());
         drop((again, held.1));
-        assert_eq!(places.free.load(Ordering::Relaxed), 2);
+        assert!(places.take().is_some());
+    }
+
+    #[test]
+    fn who_waits_gets_the_next_place() {
+        let places = Places::new(1, 1);
+        let held = places.take().expect("one");
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| places.take().is_some());
+            while places.state.lock().expect("no panic").waiting == 0 {
+                std::thread::yield_now();
+            }
+            assert!(places.take().is_none(), "one waits already");
+            drop(held);
+            assert!(waiter.join().expect("no panic"));
+        });
     }
 }

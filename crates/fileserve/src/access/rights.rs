@@ -94,6 +94,11 @@ impl Rights {
         (pair.user < pair.anyone).then_some(pair.anyone)
     }
 
+    /// Whether a rule is for this very path, whatever the case of its letters.
+    pub(super) fn has_rule_at(&self, path: &RelPath) -> bool {
+        self.folded.has_rule_at(path.segments().map(fold))
+    }
+
     /// The least that anyone has on any path.
     pub(super) fn everywhere(&self) -> Right {
         let rules = self.written.nodes.iter().filter_map(|node| node.rules.get(&Who::Anyone));
@@ -121,6 +126,15 @@ impl Tree {
         }
         let rule = self.nodes[at].rules.entry(who).or_insert(right);
         *rule = right.min(*rule);
+    }
+
+    fn has_rule_at<'a>(&self, segments: impl Iterator<Item = Cow<'a, [u8]>>) -> bool {
+        let mut node = self.nodes.first();
+        for segment in segments {
+            let next = node.and_then(|node| node.children.get(&*segment));
+            node = next.and_then(|&next| self.nodes.get(next));
+        }
+        node.is_some_and(|node| !node.rules.is_empty())
     }
 
     /// What the rules of the longest prefix say. For those who are not known, that is one with a

@@ -6,10 +6,11 @@
 //! locked (`flock`) as long as a process holds it.
 
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use http_proto::{Coding, EntityTag};
@@ -83,7 +84,9 @@ impl Draft {
         unnamed: bool,
         sweeper: &Arc<Sweeper>,
     ) -> Result<Draft, Refusal> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
+        // From where no other server on the same tree counts.
+        static COUNT: LazyLock<AtomicU64> =
+            LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(0)));
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let sweeper = Arc::clone(sweeper);
         if unnamed {

@@ -23,11 +23,12 @@ pub(super) fn sanitised(filename: &[u8], serve_hidden: bool) -> Vec<u8> {
     if matches!(&name[..], b"" | b"." | b"..") {
         return NAMELESS.to_vec();
     }
+    name = shortened(&name, "");
     let is_hidden = name.starts_with(b".") && name != b".well-known" && !serve_hidden;
     if is_hidden || path::is_upload(&name) {
         name[0] = b'_';
     }
-    shortened(&name, "")
+    name
 }
 
 /// The name to try when `count` others are taken: `name (1).txt` and so on.
@@ -39,17 +40,16 @@ pub(super) fn numbered(name: &[u8], count: usize) -> Vec<u8> {
 }
 
 /// The name with `addition` in front of its extension, and as much left out before that as is too
-/// long. A character of UTF-8 is left out whole.
+/// long. A character of UTF-8 is left out whole; it has three octets behind its first at most.
 fn shortened(name: &[u8], addition: &str) -> Vec<u8> {
     let extension = path::extension(name).map_or(0, |extension| extension.len() + 1);
     // One that is longer than most whole names is none.
     let extension = if extension > NAME_BYTES_MAX / 2 { 0 } else { extension };
     let (stem, extension) = name.split_at(name.len() - extension);
     let room = NAME_BYTES_MAX - extension.len() - addition.len();
-    let mut end = stem.len().min(room);
-    while end > 0 && stem.get(end).is_some_and(|b| b & 0xc0 == 0x80) {
-        end -= 1;
-    }
+    let end = stem.len().min(room);
+    let is_start = |at: &usize| stem.get(*at).is_none_or(|b| b & 0xc0 != 0x80);
+    let end = (end.saturating_sub(3)..=end).rev().find(is_start).unwrap_or(end);
     [&stem[..end], addition.as_bytes(), extension].concat()
 }
 
@@ -106,5 +106,15 @@ mod tests {
         }
         let long = sanitised(format!("{}.jpeg", "\u{e9}".repeat(300)).as_bytes(), false);
         assert_eq!(String::from_utf8_lossy(&long), format!("{}.jpeg", "\u{e9}".repeat(125)));
+    }
+
+    /// Octets that continue no character are no reason to leave the whole name out.
+    #[test]
+    fn a_name_that_is_too_long_is_never_empty_or_hidden() {
+        let garbage = b"\x80".repeat(300);
+        for extension in [&b""[..], b".htaccess", b".httpd-upload-1-1"] {
+            let name = sanitised(&[&garbage, extension].concat(), false);
+            assert!(!name.is_empty() && name[0] != b'.', "{}", name.escape_ascii());
+        }
     }
 }

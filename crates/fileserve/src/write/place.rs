@@ -4,11 +4,12 @@
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use http_proto::Coding;
 use http_proto::precondition::{self, Verdict};
 use http_proto::server::Request;
-use rustix::fs::{AtFlags, Mode, OFlags, fsync, mkdirat, openat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fsync, mkdirat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
 use super::draft::{Draft, Unplaced};
@@ -16,7 +17,15 @@ use super::{Denied, Writes};
 use crate::path::RelPath;
 use crate::refusal::Refusal;
 use crate::root::{Facts, FileId, Kind};
+use crate::sender::Sender;
 use crate::validators;
+
+/// How many directories deep something may be written. Deeper than anybody arranges files; what
+/// walks through the tree to count and to sweep goes further.
+const DEPTH_MAX: usize = 64;
+
+/// How many directories one request may have made: each waits for the disk.
+const MADE_MAX: usize = 16;
 
 /// How many locks all names share. Two names that share one wait for each other for a moment.
 const LOCKS: usize = 64;
@@ -34,6 +43,15 @@ pub(super) struct Place {
     missing: Vec<Vec<u8>>,
     /// What has that name now.
     pub(super) current: Option<Facts>,
+    /// When the request came.
+    now: SystemTime,
+}
+
+/// What a write has replaced or removed.
+pub(super) struct Gone {
+    pub(super) kind: Kind,
+    /// What the file took; `None` where the name was a link, which takes nothing.
+    pub(super) octets: Option<u64>,
 }
 
 /// Locks for names, so that nobody changes what has a name between the look at it and the write.
@@ -50,7 +68,8 @@ impl Default for Locks {
 }
 
 impl Locks {
-    fn lock(&self, dir: FileId, name: &[u8]) -> MutexGuard<'_, ()> {
+    /// The lock of a name in the directory `dir`.
+    pub(super) fn lock(&self, dir: FileId, name: &[u8]) -> MutexGuard<'_, ()> {
         let place = self.hashes.hash_one((dir, name)) as usize % LOCKS;
         self.locks[place].lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -63,24 +82,51 @@ impl Place {
     }
 
     /// The last segment of the path.
-    pub(super) fn name(&self) -> &[u8] {
+    fn name(&self) -> &[u8] {
         self.path.file_name().unwrap_or_default()
+    }
+
+    /// The paths of the directories to be made, upwards.
+    fn missing_paths(&self) -> impl Iterator<Item = RelPath> {
+        std::iter::successors(self.path.parent(), RelPath::parent).take(self.missing.len())
     }
 }
 
 impl Writes {
+    /// Finds the place of `path`, which is not the root, for what `sender` wants to store `now`.
+    ///
+    /// # Errors
+    /// `ParentMissing` when there is no such directory, and none is to be made for it; `TooDeep`;
+    /// what [`Sender::may_write`] says of directories to be made; else as [`Refusal::from_os`]
+    /// says.
+    pub(super) fn find_to_make(
+        &self,
+        path: &RelPath,
+        sender: &Sender,
+        now: SystemTime,
+    ) -> Result<Place, Refusal> {
+        if path.segments().count() > DEPTH_MAX {
+            return Err(Refusal::TooDeep);
+        }
+        let place = self.find(path, now)?;
+        place.missing_paths().try_for_each(|dir| sender.may_write(&dir))?;
+        Ok(place)
+    }
+
     /// Finds the place of `path`, which is not the root.
     ///
     /// # Errors
-    /// `ParentMissing` when there is no such directory, and none is to be made for it; else as
-    /// [`Refusal::from_os`] says.
-    pub(super) fn find(&self, path: &RelPath) -> Result<Place, Refusal> {
+    /// As for [`find_to_make`](Writes::find_to_make).
+    pub(super) fn find(&self, path: &RelPath, now: SystemTime) -> Result<Place, Refusal> {
         let mut above = path.parent().ok_or(Refusal::IsDirectory)?;
         let mut missing = Vec::new();
         let dir = loop {
             match self.root.open_dir(&above) {
                 Ok(dir) => break dir,
                 Err(Refusal::NotFound) if self.uploads.directories => {
+                    if missing.len() == MADE_MAX {
+                        return Err(Refusal::TooDeep);
+                    }
                     let name = above.file_name().ok_or(Refusal::ParentMissing)?;
                     missing.insert(0, name.to_vec());
                     above = above.parent().ok_or(Refusal::ParentMissing)?;
@@ -95,10 +141,11 @@ impl Writes {
         let name = path.file_name().unwrap_or_default();
         let current = self.look(path)?;
         let is_directory = current.is_some_and(|facts| facts.kind == Kind::Directory);
-        if missing.is_empty() && !is_directory && self.own_files.names(id, name) {
+        let made = missing.first().map_or(name, Vec::as_slice);
+        if !is_directory && self.own_files.names(id, made) {
             return Err(Refusal::OwnLog);
         }
-        Ok(Place { path: path.clone(), dir: Arc::new(dir), id, missing, current })
+        Ok(Place { path: path.clone(), dir: Arc::new(dir), id, missing, current, now })
     }
 
     /// What a reader of `path` would find there.
@@ -119,9 +166,12 @@ impl Writes {
         request: &Request<'_>,
         place: &Place,
         draft: &mut Draft,
-    ) -> Result<Option<Facts>, Denied> {
-        let (dir, replaced) = {
-            let _lock = self.lock(place);
+    ) -> Result<Option<Gone>, Denied> {
+        // Before a directory is made for it.
+        evaluate(request, self.look(&place.path)?.as_ref())?;
+        let (dir, id) = self.reach(place)?;
+        let gone = {
+            let _lock = self.locks.lock(id, place.name());
             let current = self.look(&place.path)?;
             if current.is_some_and(|facts| facts.kind == Kind::Directory) {
                 return Err(Refusal::IsDirectory.into());
@@ -132,7 +182,7 @@ impl Writes {
                 draft.take_mode(facts.mode)?;
                 draft.sync()?;
             }
-            let dir = self.reach(place)?;
+            let octets = octets_of_file(&dir, place.name());
             let placed = match current {
                 Some(_) => draft.replace(&dir, place.name()),
                 None => draft.create(&dir, place.name()),
@@ -147,30 +197,55 @@ impl Writes {
                 }
                 done => done?,
             }
-            (dir, current)
+            current.map(|facts| Gone { kind: facts.kind, octets })
         };
         fsync(&*dir).map_err(Refusal::from_os)?;
-        Ok(replaced)
+        Ok(gone)
     }
 
-    /// Makes the directory `place`, and those above it, which are missing.
-    pub(super) fn make_directory(&self, place: &Place) -> Result<(), Refusal> {
-        let _lock = self.lock(place);
-        let dir = self.reach(place)?;
-        step_into_new(&dir, place.name()).map(drop)
+    /// Makes the directory `place`, and those above it that are missing, if the conditions of
+    /// `request` hold. `false` if it was there.
+    pub(super) fn make_directory(
+        &self,
+        request: &Request<'_>,
+        place: &Place,
+    ) -> Result<bool, Denied> {
+        evaluate(request, place.current.as_ref())?;
+        let (dir, id) = self.reach(place)?;
+        let _lock = self.locks.lock(id, place.name());
+        let is_there = |current: Option<Facts>| -> Result<bool, Denied> {
+            evaluate(request, current.as_ref())?;
+            match current.map(|facts| facts.kind) {
+                Some(Kind::Directory) => Ok(true),
+                Some(Kind::File) => Err(Refusal::Exists.into()),
+                None => Ok(false),
+            }
+        };
+        if is_there(self.look(&place.path)?)? {
+            return Ok(false);
+        }
+        if self.make(&dir, place.name(), place.now)? {
+            return Ok(true);
+        }
+        // Another program has made something, or it is a link that leads nowhere.
+        match is_there(self.look(&place.path)?)? {
+            true => Ok(false),
+            false => Err(Refusal::Exists.into()),
+        }
     }
 
     /// Removes what has the place, if the conditions of `request` hold. Says what it was.
-    pub(super) fn remove(&self, request: &Request<'_>, place: &Place) -> Result<Facts, Denied> {
-        let removed = {
-            let _lock = self.lock(place);
+    pub(super) fn remove(&self, request: &Request<'_>, place: &Place) -> Result<Gone, Denied> {
+        let (dir, id) = self.reach(place)?;
+        let gone = {
+            let _lock = self.locks.lock(id, place.name());
             let current = self.look(&place.path)?.ok_or(Refusal::NotFound)?;
             evaluate(request, Some(&current))?;
             let flags = match current.kind {
                 Kind::File => AtFlags::empty(),
                 Kind::Directory => AtFlags::REMOVEDIR,
             };
-            let dir = self.reach(place)?;
+            let octets = octets_of_file(&dir, place.name());
             unlinkat(&*dir, place.name(), flags).map_err(|errno| match errno {
                 // A link to a directory.
                 Errno::NOTDIR => Refusal::IsDirectory,
@@ -178,43 +253,69 @@ impl Writes {
                 Errno::EXIST => Refusal::DirectoryNotEmpty,
                 other => Refusal::from_os(other),
             })?;
-            current
+            Gone { kind: current.kind, octets }
         };
-        fsync(&*place.dir).map_err(Refusal::from_os)?;
-        Ok(removed)
-    }
-
-    /// The lock of a place. Of one whose directories are missing, that of the first of them.
-    pub(super) fn lock(&self, place: &Place) -> MutexGuard<'_, ()> {
-        let name = place.missing.first().map_or(place.name(), Vec::as_slice);
-        self.lock_name(place.id, name)
-    }
-
-    /// The lock of a name in the directory `dir`.
-    pub(super) fn lock_name(&self, dir: FileId, name: &[u8]) -> MutexGuard<'_, ()> {
-        self.locks.lock(dir, name)
+        fsync(&*dir).map_err(Refusal::from_os)?;
+        Ok(gone)
     }
 
     /// The directory of a place, which is made if it is missing.
     ///
     /// # Errors
     /// `ParentMissing` when it is no more the one that the path leads to.
-    pub(super) fn reach(&self, place: &Place) -> Result<Arc<OwnedFd>, Refusal> {
+    fn reach(&self, place: &Place) -> Result<(Arc<OwnedFd>, FileId), Refusal> {
         let depth = place.missing.len() + 1;
         let base = (0..depth).try_fold(place.path.clone(), |path, _| path.parent());
         let base = base.ok_or(Refusal::ParentMissing)?;
-        match self.root.look_at(&base) {
-            Ok(facts) if facts.id == place.id => {}
-            Ok(_) | Err(Refusal::NotFound | Refusal::NotADirectory) => {
-                return Err(Refusal::ParentMissing);
-            }
-            Err(refusal) => return Err(refusal),
+        self.check_identity(&base, place.id)?;
+        let mut reached = (Arc::clone(&place.dir), place.id);
+        for name in &place.missing {
+            self.make(&reached.0, name, place.now)?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            // Never through a link.
+            let dir = openat(&*reached.0, name.as_slice(), flags, Mode::empty());
+            let dir = dir.map_err(|errno| match errno {
+                Errno::NOTDIR | Errno::LOOP | Errno::NOENT => Refusal::ParentMissing,
+                other => Refusal::from_os(other),
+            })?;
+            let id = Facts::of(&dir)?.id;
+            reached = (Arc::new(dir), id);
         }
-        place
-            .missing
-            .iter()
-            .try_fold(Arc::clone(&place.dir), |dir, name| step_into_new(&dir, name).map(Arc::new))
+        Ok(reached)
     }
+
+    /// # Errors
+    /// `ParentMissing` when `path` does not lead to the directory `id` any more.
+    pub(super) fn check_identity(&self, path: &RelPath, id: FileId) -> Result<(), Refusal> {
+        match self.root.look_at(path) {
+            Ok(facts) if facts.id == id => Ok(()),
+            Ok(_) | Err(Refusal::NotFound | Refusal::NotADirectory) => Err(Refusal::ParentMissing),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Makes the directory `name` in `dir`, for good; `false` if something has that name.
+    fn make(&self, dir: &OwnedFd, name: &[u8], now: SystemTime) -> Result<bool, Refusal> {
+        let claim = self.space.claim(dir, 0, now)?;
+        let made = match mkdirat(dir, name, NEW_DIRECTORY_MODE) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(errno) => return Err(Refusal::from_os(errno)),
+        };
+        // Also where another has made it: it may be in the middle of this.
+        fsync(dir).map_err(Refusal::from_os)?;
+        if made {
+            claim.settle(None);
+        }
+        Ok(made)
+    }
+}
+
+/// The length of the file that has the name itself; `None` for a link, or where there is none.
+pub(super) fn octets_of_file(dir: &OwnedFd, name: &[u8]) -> Option<u64> {
+    let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    is_file.then(|| u64::try_from(stat.st_size).unwrap_or(0))
 }
 
 /// RFC 9110 §13.2: whether the conditions of a write hold for what is there.
@@ -229,18 +330,4 @@ pub(super) fn evaluate(request: &Request<'_>, current: Option<&Facts>) -> Result
         Verdict::Proceed => Ok(()),
         Verdict::NotModified | Verdict::Failed => Err(Denied::Condition),
     }
-}
-
-/// Makes the directory `name` in `dir`, if it is not there, and opens it. Never through a link.
-fn step_into_new(dir: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Refusal> {
-    match mkdirat(dir, name, NEW_DIRECTORY_MODE) {
-        Ok(()) => fsync(dir).map_err(Refusal::from_os)?,
-        Err(Errno::EXIST) => {}
-        Err(errno) => return Err(Refusal::from_os(errno)),
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(dir, name, flags, Mode::empty()).map_err(|errno| match errno {
-        Errno::NOTDIR | Errno::LOOP | Errno::NOENT => Refusal::ParentMissing,
-        other => Refusal::from_os(other),
-    })
 }

@@ -51,15 +51,13 @@ struct Usage {
     counted: Option<SystemTime>,
 }
 
-/// The right of one request to store something.
+/// The right of one file to come in.
 pub(super) struct Turn(Arc<Space>);
 
 /// The room of one file that is coming in; dropped, it is free again.
 pub(super) struct Claim {
     space: Arc<Space>,
     octets: u64,
-    /// When its request came.
-    now: SystemTime,
 }
 
 impl Space {
@@ -71,7 +69,7 @@ impl Space {
         Space { root, limits, under_way, usage, counting }
     }
 
-    /// The right to take in what a request brings.
+    /// The right to take in a file.
     ///
     /// # Errors
     /// `Busy` when as many others have it as may.
@@ -95,9 +93,12 @@ impl Space {
         announced: u64,
         now: SystemTime,
     ) -> Result<Claim, Refusal> {
-        self.leaves_some_free(dir, announced)?;
-        self.admit(taken_by(announced), taken_by(0), now)?;
-        Ok(Claim { space: Arc::clone(self), octets: 0, now })
+        leaves_some_free(dir, self.limits.keep_free, announced)?;
+        if self.is_outdated(taken_by(announced), now) {
+            self.recount(now);
+        }
+        self.admit(taken_by(announced), taken_by(0))?;
+        Ok(Claim { space: Arc::clone(self), octets: 0 })
     }
 
     /// Takes note that a file of `octets` is there no more.
@@ -106,42 +107,27 @@ impl Space {
         usage.stored = usage.stored.saturating_sub(taken_by(octets));
     }
 
-    /// Whether `more` octets leave as much free as is to stay free.
-    fn leaves_some_free(&self, dir: impl AsFd, more: u64) -> Result<(), Refusal> {
-        // Where nobody knows how much is free, the disk itself will say when it is full.
-        let Ok(disk) = fstatvfs(dir) else { return Ok(()) };
-        let octets = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
-        let usual = || (octets(disk.f_blocks) / 100).min(KEPT_FREE_BYTES_MAX);
-        let kept = self.limits.keep_free.unwrap_or_else(usual);
-        match octets(disk.f_bavail) >= kept.saturating_add(more) {
-            true => Ok(()),
-            false => Err(Refusal::StorageFull),
-        }
-    }
-
     /// Claims `claimed` octets, if the quota has room for `needed`.
-    fn admit(&self, needed: u64, claimed: u64, now: SystemTime) -> Result<(), Refusal> {
+    fn admit(&self, needed: u64, claimed: u64) -> Result<(), Refusal> {
         let Some(quota) = self.limits.quota else { return Ok(()) };
-        let fits = |usage: &Usage| {
-            let taken = usage.stored.saturating_add(usage.coming);
-            taken.saturating_add(needed) <= quota
-        };
-        let is_outdated = |usage: &mut Usage| {
-            match now.duration_since(*usage.counted.get_or_insert(now)) {
-                Ok(age) => age > RECOUNT || (age > RECOUNT_FULL && !fits(usage)),
-                // The clock has been set back.
-                Err(_) => true,
-            }
-        };
-        if is_outdated(&mut self.usage()) {
-            self.recount(now);
-        }
         let mut usage = self.usage();
-        if !fits(&usage) {
+        if !usage.has_room(needed, quota) {
             return Err(Refusal::QuotaReached);
         }
         usage.coming += claimed;
         Ok(())
+    }
+
+    /// Whether the tree should be counted before anybody is refused, or because it has not been for
+    /// long.
+    fn is_outdated(&self, needed: u64, now: SystemTime) -> bool {
+        let Some(quota) = self.limits.quota else { return false };
+        let mut usage = self.usage();
+        match now.duration_since(*usage.counted.get_or_insert(now)) {
+            Ok(age) => age > RECOUNT || (age > RECOUNT_FULL && !usage.has_room(needed, quota)),
+            // The clock has been set back. By less, it is a request that has waited.
+            Err(ahead) => ahead.duration() > RECOUNT_FULL,
+        }
     }
 
     /// Counts anew, unless somebody else does. Nobody waits for it but the one upload.
@@ -161,15 +147,21 @@ impl Space {
     }
 }
 
+impl Usage {
+    fn has_room(&self, octets: u64, quota: u64) -> bool {
+        self.stored.saturating_add(self.coming).saturating_add(octets) <= quota
+    }
+}
+
 impl Claim {
     /// Makes room for `more` octets, in the file system of `dir`.
     ///
     /// # Errors
     /// `StorageFull` or `QuotaReached` when there is none.
     pub(super) fn grow(&mut self, dir: impl AsFd, more: u64) -> Result<(), Refusal> {
-        self.space.leaves_some_free(dir, more)?;
+        leaves_some_free(dir, self.space.limits.keep_free, more)?;
         let further = taken_by(self.octets + more) - taken_by(self.octets);
-        self.space.admit(further, further, self.now)?;
+        self.space.admit(further, further)?;
         self.octets += more;
         Ok(())
     }
@@ -198,22 +190,43 @@ impl Drop for Turn {
     }
 }
 
+/// # Errors
+/// `StorageFull` unless `more` octets leave `keep_free` of the disk of `dir` free, or as much as
+/// usual.
+pub(crate) fn leaves_some_free(
+    dir: impl AsFd,
+    keep_free: Option<u64>,
+    more: u64,
+) -> Result<(), Refusal> {
+    // Where nobody knows how much is free, the disk itself will say when it is full.
+    let Ok(disk) = fstatvfs(dir) else { return Ok(()) };
+    let octets = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+    let usual = || (octets(disk.f_blocks) / 100).min(KEPT_FREE_BYTES_MAX);
+    match octets(disk.f_bavail) >= keep_free.unwrap_or_else(usual).saturating_add(more) {
+        true => Ok(()),
+        false => Err(Refusal::StorageFull),
+    }
+}
+
 /// What a file of `octets` is counted as.
 fn taken_by(octets: u64) -> u64 {
     octets.max(1).checked_next_multiple_of(BLOCK_BYTES).unwrap_or(u64::MAX)
 }
 
-/// What all files beneath `root` take; one with several names counts once for each.
+/// What all files and directories beneath `root` take; one with several names counts for each.
 fn count(root: &Root) -> u64 {
     let mut sum: u64 = 0;
     tree::walk(root, &AtomicBool::new(false), |found| {
-        // What is coming in is counted already.
-        if found.kind == FileType::RegularFile
-            && !path::is_upload(found.name)
-            && let Ok(stat) = statat(found.dir, found.name, AtFlags::SYMLINK_NOFOLLOW)
-        {
-            sum = sum.saturating_add(taken_by(u64::try_from(stat.st_size).unwrap_or(0)));
-        }
+        let octets = match found.kind {
+            FileType::Directory => 0,
+            // What is coming in is counted already.
+            FileType::RegularFile if !path::is_upload(found.name) => {
+                let stat = statat(found.dir, found.name, AtFlags::SYMLINK_NOFOLLOW);
+                stat.ok().and_then(|stat| u64::try_from(stat.st_size).ok()).unwrap_or(0)
+            }
+            _ => return,
+        };
+        sum = sum.saturating_add(taken_by(octets));
     });
     sum
 }
@@ -254,7 +267,7 @@ mod tests {
         std::fs::create_dir(home.path().join("dir")).expect("a directory");
         std::fs::write(home.path().join("dir/a"), vec![0; blocks(2) as usize]).expect("two");
         std::fs::write(home.path().join("empty"), "").expect("takes a block");
-        let limits = Uploads { quota: Some(blocks(10)), keep_free: Some(0), ..Uploads::default() };
+        let limits = Uploads { quota: Some(blocks(11)), keep_free: Some(0), ..Uploads::default() };
         let space = space(root, limits);
         let dir = std::fs::File::open(home.path()).expect("a directory");
         let claim = |announced| space.claim(&dir, announced, NOW);
@@ -300,5 +313,30 @@ mod tests {
         let space = space(root, Uploads { keep_free: Some(u64::MAX), ..Uploads::default() });
         let dir = std::fs::File::open(home.path()).expect("a directory");
         assert_eq!(space.claim(&dir, 0, NOW).map(drop), Err(Refusal::StorageFull));
+    }
+
+    /// An upload that began before the last count does not have the tree counted for each piece.
+    #[test]
+    fn a_count_is_not_outdated_by_an_older_upload() {
+        let (home, root) = home();
+        let limits = Uploads { quota: Some(blocks(9)), keep_free: Some(0), ..Uploads::default() };
+        let space = space(root, limits);
+        let dir = std::fs::File::open(home.path()).expect("a directory");
+        let mut old = space.claim(&dir, 0, NOW).expect("an upload that takes long");
+        let later = NOW + RECOUNT * 2;
+        let _new = space.claim(&dir, 0, later).expect("has the tree counted");
+        assert_eq!(space.usage().counted, Some(later));
+        old.grow(&dir, 1).expect("there is room");
+        assert_eq!(space.usage().counted, Some(later), "counted again, and as of long ago");
+    }
+
+    /// What lies deep is in the quota like everything else.
+    #[test]
+    fn a_count_goes_as_deep_as_files_do() {
+        let (home, root) = home();
+        let deep = home.path().join("d/".repeat(70));
+        std::fs::create_dir_all(&deep).expect("directories");
+        std::fs::write(deep.join("a"), vec![0; blocks(2) as usize]).expect("two");
+        assert_eq!(count(&root), blocks(70 + 2));
     }
 }

@@ -1,6 +1,6 @@
 //! Walks all that lies beneath the root: to find what is left over, and to count.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat};
@@ -8,8 +8,9 @@ use rustix::io::Errno;
 
 use crate::root::Root;
 
-/// How many directories deep it is looked; each holds two descriptors meanwhile.
-const DEPTH_MAX: usize = 64;
+/// How many directories deep it is looked; each holds a descriptor meanwhile. Nothing is written
+/// half as deep: see [`place`](super::place).
+const DEPTH_MAX: usize = 256;
 
 /// A name beneath the root, and what has it. A link is itself, not what it leads to.
 pub(super) struct Found<'f> {
@@ -22,7 +23,7 @@ pub(super) struct Found<'f> {
 /// comes once it is `over`.
 pub(super) fn walk(root: &Root, over: &AtomicBool, mut visit: impl FnMut(Found<'_>)) {
     if let Ok(dir) = openat(root, c".", READ, Mode::empty()) {
-        let _ = walk_in(&dir, over, 0, &mut visit);
+        let _ = walk_in(dir, over, 0, &mut visit);
     }
 }
 
@@ -30,17 +31,18 @@ const READ: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 fn walk_in(
-    dir: &OwnedFd,
+    dir: OwnedFd,
     over: &AtomicBool,
     depth: usize,
     visit: &mut dyn FnMut(Found<'_>),
 ) -> Result<(), Errno> {
-    for entry in Dir::read_from(dir)? {
+    let mut entries = Dir::new(dir)?;
+    while let Some(entry) = entries.next() {
         if over.load(Ordering::Relaxed) {
             return Ok(());
         }
         let entry = entry?;
-        let name = entry.file_name();
+        let (dir, name) = (entries.fd()?, entry.file_name());
         if matches!(name.to_bytes(), b"." | b"..") {
             continue;
         }
@@ -52,16 +54,14 @@ fn walk_in(
             },
             known => known,
         };
-        if kind == FileType::Directory {
-            if depth < DEPTH_MAX
-                && let Ok(below) = openat(dir, name, READ, Mode::empty())
-            {
-                // What can be read of the rest is worth more than nothing.
-                let _ = walk_in(&below, over, depth + 1, visit);
-            }
-            continue;
+        visit(Found { dir, name: name.to_bytes(), kind });
+        if kind == FileType::Directory
+            && depth < DEPTH_MAX
+            && let Ok(below) = openat(dir, name, READ, Mode::empty())
+        {
+            // What can be read of the rest is worth more than nothing.
+            let _ = walk_in(below, over, depth + 1, visit);
         }
-        visit(Found { dir: dir.as_fd(), name: name.to_bytes(), kind });
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use crate::files;
 use crate::path::RelPath;
 use crate::refusal::Refusal;
 use crate::root::Kind;
+use crate::sender::Sender;
 
 /// A file that is coming in.
 pub(super) struct Upload {
@@ -30,6 +31,7 @@ impl Upload {
     pub(super) fn begin(
         request: &Request<'_>,
         path: &RelPath,
+        sender: &Sender,
         writes: &Arc<Writes>,
     ) -> Result<Upload, Denied> {
         let head = request.head;
@@ -44,7 +46,7 @@ impl Upload {
         if path.is_dir_form() {
             return Err(Refusal::IsDirectory.into());
         }
-        let place = writes.find(path)?;
+        let place = writes.find_to_make(path, sender, request.now)?;
         if place.current.is_some_and(|facts| facts.kind == Kind::Directory) {
             return Err(Refusal::IsDirectory.into());
         }
@@ -70,7 +72,7 @@ impl Upload {
         self.checksum.verify()?;
         let etag = self.draft.settle()?;
         let replaced = self.writes.publish(request, &self.place, &mut self.draft)?;
-        self.claim.settle(replaced.map(|facts| facts.len));
+        self.claim.settle(replaced.as_ref().and_then(|gone| gone.octets));
         Ok((etag, replaced.is_some()))
     }
 }
@@ -111,7 +113,7 @@ pub(crate) fn check_coding(request: &Request<'_>) -> Result<(), Refusal> {
 }
 
 /// The length of the content, as far as it is told before it comes.
-pub(super) fn announced(request: &Request<'_>) -> u64 {
+pub(crate) fn announced(request: &Request<'_>) -> u64 {
     match request.head.framing {
         Framing::Length(length) => length,
         Framing::Empty | Framing::Chunked => 0,

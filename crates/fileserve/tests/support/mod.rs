@@ -26,27 +26,27 @@ pub(crate) const CHANGED: Duration = Duration::from_secs(784_111_777);
 pub(crate) const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 /// Everything may be written, to the last octet of the disk; hidden names stay hidden.
-pub(crate) const WRITABLE: Options = Options {
-    writable: true,
-    uploads: Uploads { keep_free: Some(0), ..Uploads::DEFAULT },
-    ..OPTIONS
-};
+pub(crate) const WRITABLE: Options = options(true);
 
 /// The defaults, but that caches are told nothing.
-pub(crate) const OPTIONS: Options = Options {
-    access: None,
-    writable: false,
-    uploads: Uploads::DEFAULT,
-    forms: None,
-    hosts: Hosts::Any,
-    listing: true,
-    hidden: false,
-    precompressed: true,
-    gzip: false,
-    cache_control: None,
-    cache: CacheLimits { bytes: 0, paths: 0, files: 0 },
-    workers: 1,
-};
+pub(crate) const OPTIONS: Options = options(false);
+
+const fn options(writable: bool) -> Options {
+    Options {
+        access: None,
+        writable,
+        uploads: Uploads { keep_free: Some(0), ..Uploads::DEFAULT },
+        forms: None,
+        hosts: Hosts { any: true, names: Vec::new() },
+        listing: true,
+        hidden: false,
+        precompressed: true,
+        gzip: false,
+        cache_control: None,
+        cache: CacheLimits { bytes: 0, paths: 0, files: 0 },
+        workers: 1,
+    }
+}
 
 /// A directory `root` that is served, with room beside it for what must not be.
 pub(crate) struct Site {

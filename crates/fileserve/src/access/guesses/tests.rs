@@ -101,8 +101,8 @@ fn the_oldest_goes_when_there_are_too_many() {
     assert_eq!(fail(&guesses, nth(ADDRESSES_MAX), 10_000), None);
     let table = guesses.lock();
     assert_eq!(table.sources.len(), ADDRESSES_MAX);
-    assert!(table.sources.contains_key(&Source::of(nth(0))), "what is being tried stays");
-    assert!(!table.sources.contains_key(&Source::of(nth(1))), "the oldest of the rest");
+    assert!(table.sources.contains_key(&source_of(nth(0))), "what is being tried stays");
+    assert!(!table.sources.contains_key(&source_of(nth(1))), "the oldest of the rest");
     drop(table);
     drop(attempt);
 }
