@@ -71,6 +71,9 @@ pub(crate) struct Args {
     #[command(flatten, next_help_heading = "Writing")]
     pub(crate) writing: Writing,
 
+    #[command(flatten, next_help_heading = "Protection")]
+    pub(crate) protection: Protection,
+
     #[command(flatten, next_help_heading = "Threads and limits")]
     pub(crate) limits: Limits,
 }
@@ -81,7 +84,8 @@ Examples:
   httpd -b 0.0.0.0:8080 site       the directory 'site', for the whole network
   httpd --writable drop            uploads too:  curl -T photo.jpg http://127.0.0.1:8080/
   httpd --access-log - -b 0 .      a free port, and who asks for what on the screen
-  httpd hash-password eve          asks for a password, and makes a line for the file of --auth";
+  httpd hash-password eve          asks for a password, and makes a line for the file of --auth
+  httpd doctor site                what is enforced, and what in 'site' looks exposed";
 
 /// What may be written where --writable lets anything be.
 #[derive(Debug, clap::Args)]
@@ -119,6 +123,18 @@ pub(crate) struct Writing {
     /// Keep the sender's address with each form
     #[arg(long)]
     pub(crate) forms_address: bool,
+}
+
+/// What the process gives up before it serves.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Protection {
+    /// Run as this user, from root; names or numbers. The addresses and --auth are opened before
+    #[arg(long, value_name = "NAME[:GROUP]")]
+    pub(crate) user: Option<String>,
+
+    /// Keep the right to open files outside ROOT, and to connect to others
+    #[arg(long)]
+    pub(crate) no_jail: bool,
 }
 
 /// Flags that most people never need.
@@ -213,7 +229,7 @@ mod tests {
             --body-max 1K --head-timeout 1 --idle-timeout 2 --stall-timeout 3 --min-rate 0 \
             --rate-grace 0.5 --drain 5 --host a.example --host b --on-conflict replace \
             --directories --trust-uploads --quota 3G --keep-free 0 --uploads-max 7 \
-            --forms kept --forms-address dir";
+            --forms kept --forms-address --user a:b --no-jail dir";
         let args = Args::try_parse_from(line.split_whitespace()).expect("a good line");
         assert_eq!(args.bind, ["127.0.0.1:80".parse(), "[::]:81".parse()].map(Result::unwrap));
         assert!(args.writable && args.hidden && args.no_listing && args.verbose);
@@ -227,6 +243,7 @@ mod tests {
         assert_eq!(writing.on_conflict, OnConflict::Replace);
         assert_eq!((writing.quota, writing.keep_free), (Some(3 << 30), Some(0)));
         assert_eq!((writing.uploads_max, writing.forms), (7, Some("kept".into())));
+        assert_eq!((args.protection.user.as_deref(), args.protection.no_jail), (Some("a:b"), true));
         let limits = args.limits;
         assert_eq!(
             (limits.workers, limits.pool, limits.max_connections),

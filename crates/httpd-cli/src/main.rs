@@ -3,9 +3,11 @@
 mod args;
 mod auth;
 mod hash_password;
+mod jail;
 mod serve;
 mod typed;
 mod usage;
+mod user;
 mod values;
 
 use std::fmt::Display;

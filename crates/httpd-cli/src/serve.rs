@@ -16,7 +16,9 @@ use tcp_core::{Limits, Pace, Running, Server};
 
 use crate::args::Args;
 use crate::auth;
+use crate::jail::{self, Rules};
 use crate::typed::{Quoted, Typed};
+use crate::user::{self, Identity};
 
 /// Serves until a signal says stop. `typed` is what `args` were read from.
 pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
@@ -30,8 +32,15 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
     let access = auth::load(args)?;
     auth::check_caching(args, access.as_deref())?;
     let limits = limits(args);
+    let user = args.protection.user.as_deref().map(user::find).transpose()?;
     let server = bind(args, typed, &limits)?;
+    if let Some(user) = &user {
+        user.assume()?;
+    }
     let log = Arc::new(open_log(args, typed, limits.workers)?);
+    // Threads that are started from here on are born in it.
+    let rules = Rules::for_server(args);
+    let jailed = jail::enter(args, &rules);
     let options = Options {
         access: access.clone(),
         writable: args.writable,
@@ -60,7 +69,7 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
     let running = server
         .start(Http::with_config(files, config(args)))
         .map_err(|error| not_started(typed, threads, &error))?;
-    announce(args, access.as_deref(), &addresses);
+    announce(args, access.as_deref(), &addresses, user.as_ref(), &jailed.line(&rules));
     wait(running, signals, &log);
     log.shutdown();
     Ok(())
@@ -276,7 +285,23 @@ pub(crate) fn in_words(error: &io::Error) -> String {
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
+/// Opens the log on a thread in a jail of its own, so that the log's thread is born there. What the
+/// jail would forbid when the log is opened anew, it forbids now.
 fn open_log(args: &Args, typed: &Typed, workers: usize) -> Result<AccessLog> {
+    thread::scope(|scope| {
+        let opening = || {
+            jail::enter(args, &Rules::for_log(args));
+            open_log_here(args, typed, workers)
+        };
+        let opened = thread::Builder::new()
+            .name("log-opener".into())
+            .spawn_scoped(scope, opening)
+            .map_err(|error| not_started(typed, 1, &error))?;
+        opened.join().unwrap_or_else(|_| Err(anyhow!("the access log cannot be opened")))
+    })
+}
+
+fn open_log_here(args: &Args, typed: &Typed, workers: usize) -> Result<AccessLog> {
     let path = &args.access_log;
     let log = match path.to_str() {
         Some("off") => Ok(AccessLog::off()),
@@ -298,7 +323,13 @@ fn open_log(args: &Args, typed: &Typed, workers: usize) -> Result<AccessLog> {
 
 /// Says what is served, where, and what may be done to it. On standard error, since standard output
 /// may be the access log.
-fn announce(args: &Args, access: Option<&Access>, addresses: &[SocketAddr]) {
+fn announce(
+    args: &Args,
+    access: Option<&Access>,
+    addresses: &[SocketAddr],
+    user: Option<&Identity>,
+    jail: &str,
+) {
     let root = args.root.canonicalize().unwrap_or_else(|_| args.root.clone());
     let mut text = format!("httpd {} serves {}\n", env!("CARGO_PKG_VERSION"), root.display());
     for address in addresses {
@@ -325,6 +356,10 @@ fn announce(args: &Args, access: Option<&Access>, addresses: &[SocketAddr]) {
         Some("-") => format!("access log: standard output ({})\n", args.log_format),
         _ => format!("access log: {} ({})\n", args.access_log.display(), args.log_format),
     });
+    if let Some(user) = user {
+        text.push_str(&format!("user: {user}\n"));
+    }
+    text.push_str(jail);
     // Nobody may be listening; that is no reason not to serve.
     let _ = io::stderr().write_all(text.as_bytes());
 }

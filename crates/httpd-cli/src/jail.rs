@@ -1,0 +1,131 @@
+//! Decides what each of the server's threads may still do, once all that lies outside is open.
+//!
+//! A thread enters the jail, and what it starts is born in it. There are two: the one that writes
+//! the access log may make files where the log is, so that it can be rotated, and nothing else;
+//! all others, which are those that hear from clients, may do to the root what is served, and keep
+//! forms. Neither can be left, and no program that is started gains rights by it.
+
+mod linux;
+
+use std::fmt::{self, Write as _};
+use std::path::{self, Path, PathBuf};
+
+use crate::args::Args;
+
+/// What may be done beneath a directory, or to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Files are read, directories listed.
+    Read,
+    /// Files are also made, replaced and removed; directories too, where `directories` says so.
+    Write { directories: bool },
+    /// Files are made, read and appended to, never removed.
+    Append,
+    /// A single file is appended to.
+    AppendTo,
+}
+
+/// What a thread may open, and nothing besides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rules(Vec<(PathBuf, Use)>);
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Jailed {
+    /// Nothing beyond the rules can be opened. `abi` is what the kernel calls the extent of what it
+    /// can enforce: 2 lets files be moved between directories, 3 guards their length, 4 TCP, 5
+    /// devices, 6 signals and abstract sockets.
+    Inside { abi: u32 },
+    /// The kernel cannot.
+    Unavailable(&'static str),
+    /// The kernel could, and something went wrong.
+    Failed(String),
+    /// It was not asked for.
+    Off,
+}
+
+/// Closes the jail around the calling thread, and those that it starts from now on.
+///
+/// A kernel that cannot do all of it does what it can, one that can do nothing leaves the thread as
+/// it was: the server serves then as well, and says so.
+pub(crate) fn enter(args: &Args, rules: &Rules) -> Jailed {
+    if args.protection.no_jail {
+        return Jailed::Off;
+    }
+    linux::enter(rules)
+}
+
+impl Rules {
+    /// For the threads that serve.
+    pub(crate) fn for_server(args: &Args) -> Rules {
+        let root = match args.writable {
+            true => Use::Write { directories: args.writing.directories },
+            false => Use::Read,
+        };
+        let mut rules = vec![(args.root.clone(), root)];
+        rules.extend(args.writing.forms.clone().map(|dir| (dir, Use::Append)));
+        Rules(rules)
+    }
+
+    /// For the thread that writes the log. It opens the log's path anew when it is told to, and that
+    /// makes a file: so it may make files in its directory. What is no regular file, as a FIFO or
+    /// a device, is opened by itself.
+    pub(crate) fn for_log(args: &Args) -> Rules {
+        let log = match args.access_log.to_str() {
+            Some("off" | "-") => return Rules(Vec::new()),
+            _ => path::absolute(&args.access_log).unwrap_or_else(|_| args.access_log.clone()),
+        };
+        if std::fs::metadata(&log).is_ok_and(|found| !found.is_file()) {
+            return Rules(vec![(log, Use::AppendTo)]);
+        }
+        // Where its name is, and where a link with that name leads.
+        let places = [Some(log.clone()), log.canonicalize().ok()];
+        let dirs = places.iter().flatten().filter_map(|log| log.parent());
+        let mut rules: Vec<_> = dirs.map(|dir| (dir.to_owned(), Use::Append)).collect();
+        rules.dedup();
+        Rules(rules)
+    }
+
+    /// Each path and what may be done there.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&Path, Use)> {
+        self.0.iter().map(|(path, what)| (path.as_path(), *what))
+    }
+}
+
+impl Jailed {
+    /// The line that tells of it at the start.
+    pub(crate) fn line(&self, rules: &Rules) -> String {
+        match self {
+            Jailed::Inside { abi } => {
+                let mut text = "jail: only ".to_owned();
+                for (place, (path, _)) in rules.all().enumerate() {
+                    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+                    let and = if place > 0 { " and " } else { "" };
+                    // A string takes all.
+                    let _ = write!(text, "{and}{}", path.display());
+                }
+                text + &format!(" can be opened (landlock ABI {abi})\n")
+            }
+            Jailed::Unavailable(why) => format!("jail: not available: {why}\n"),
+            Jailed::Failed(why) => {
+                format!("warning: there is no jail, though this kernel has landlock: {why}\n")
+            }
+            Jailed::Off => "no jail: all that this user may open can be opened\n".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Use::Read => "read",
+            Use::Write { directories: false } => "read; make, replace and remove files",
+            Use::Write { directories: true } => "read; make, replace and remove files, directories",
+            Use::Append => "make, read and append to files",
+            Use::AppendTo => "append",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! What only Linux has: landlock, by which a thread gives up what it may open.
+//!
+//! Another system answers [`Jailed::Unavailable`], unless it has something like `unveil`.
+
+use std::path::Path;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, RestrictSelf,
+    Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+};
+
+use super::{Jailed, Rules, Use};
+
+/// The last extent of landlock whose rights have been looked at, one by one, for what a running
+/// server needs of them. An older kernel enforces those that it knows.
+const KNOWN: ABI = ABI::V10;
+
+/// See [`super::enter`].
+pub(super) fn enter(rules: &Rules) -> Jailed {
+    // Good without landlock as well, which asks for it.
+    if let Err(errno) = rustix::thread::set_no_new_privs(true) {
+        return Jailed::Failed(format!("rights cannot be given up: {errno}"));
+    }
+    let abi = match extent() {
+        Ok(LandlockStatus::Available { effective_abi, .. }) => effective_abi,
+        Ok(LandlockStatus::NotEnabled) => {
+            return Jailed::Unavailable("landlock is turned off in this kernel");
+        }
+        Ok(LandlockStatus::NotImplemented) => {
+            return Jailed::Unavailable("this kernel has no landlock");
+        }
+        Err(error) => return Jailed::Failed(error.to_string()),
+    };
+    let moves = rules.all().any(|(_, what)| what == Use::Write { directories: true });
+    if abi < ABI::V2 && moves {
+        // An upload is finished before the directories above it are made, and then moved there.
+        return Jailed::Unavailable(
+            "this kernel's landlock (ABI 1) has no moves between directories (--directories)",
+        );
+    }
+    match restrict(rules) {
+        Ok(RulesetStatus::NotEnforced) => Jailed::Failed("nothing is enforced".to_owned()),
+        Ok(_) => Jailed::Inside { abi: abi as u32 },
+        Err(error) => Jailed::Failed(error.to_string()),
+    }
+}
+
+/// What the kernel has, without asking for any of it.
+fn extent() -> Result<LandlockStatus, RulesetError> {
+    Ok(RestrictSelf::default().no_new_privs(false).apply()?.landlock)
+}
+
+/// All is forbidden that can be, but for the rules.
+fn restrict(rules: &Rules) -> Result<RulesetStatus, RulesetError> {
+    let mut ruleset = Ruleset::default()
+        .handle_access(AccessFs::from_all(KNOWN))?
+        // What is listened at is bound already, and to accept takes no right.
+        .handle_access(AccessNet::from_all(KNOWN))?
+        // Abstract sockets of others, and signals to them.
+        .scope(Scope::from_all(KNOWN))?
+        .create()?;
+    for (path, what) in rules.all() {
+        ruleset = allow(ruleset, path, what)?;
+    }
+    Ok(ruleset.restrict_self()?.ruleset)
+}
+
+fn allow(rules: RulesetCreated, path: &Path, what: Use) -> Result<RulesetCreated, RulesetError> {
+    // What is not there, or may not be passed, is told of by whoever opens it.
+    let Ok(opened) = PathFd::new(path) else { return Ok(rules) };
+    // A pipe or a socket is on no file system: nothing forbids it, and nothing can allow it.
+    let is_elsewhere = what == Use::AppendTo && path.canonicalize().is_err();
+    match is_elsewhere {
+        true => Ok(rules),
+        false => rules.add_rule(PathBeneath::new(opened, rights(what))),
+    }
+}
+
+fn rights(what: Use) -> BitFlags<AccessFs> {
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    // Links and devices are never made, and nothing is run.
+    let write = AccessFs::WriteFile
+        | AccessFs::MakeReg
+        | AccessFs::RemoveFile
+        | AccessFs::Refer
+        | AccessFs::Truncate;
+    match what {
+        Use::Read => read,
+        Use::Write { directories: false } => read | write,
+        Use::Write { directories: true } => read | write | AccessFs::MakeDir | AccessFs::RemoveDir,
+        // Half a line that a full disk has taken is cut off again.
+        Use::Append => read | AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::Truncate,
+        // The log's last line is looked at.
+        Use::AppendTo => AccessFs::ReadFile | AccessFs::WriteFile,
+    }
+}

@@ -1,0 +1,322 @@
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::process::Command;
+use std::thread;
+
+use clap::Parser;
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, linkat, mkdirat, mknodat, openat, renameat,
+    renameat_with, symlinkat, unlinkat,
+};
+use rustix::io::Errno;
+use tempfile::TempDir;
+
+use super::*;
+
+/// A root with files in it, and a secret beside it.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Place {
+        let place = Place(tempfile::tempdir().unwrap());
+        for dir in ["root/sub", "kept", "logs"] {
+            fs::create_dir_all(place.at(dir)).unwrap();
+        }
+        for (file, content) in [("root/a", "a"), ("root/b", "b"), ("secret", "outside")] {
+            fs::write(place.at(file), content).unwrap();
+        }
+        place
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn dir(&self, name: &str) -> OwnedFd {
+        File::open(self.at(name)).unwrap().into()
+    }
+
+    /// What `httpd` was started with, each path of it beneath this place.
+    fn args(&self, words: &[&str]) -> Args {
+        let line = words.iter().map(|word| match word.strip_prefix('@') {
+            Some(name) => self.at(name).into_os_string(),
+            None => word.into(),
+        });
+        Args::try_parse_from([std::ffi::OsString::from("httpd")].into_iter().chain(line)).unwrap()
+    }
+}
+
+/// Does `attempts` on a thread that has entered; they are told the ABI. Where there is no landlock,
+/// nothing can be shown.
+#[track_caller]
+fn inside(rules: &Rules, attempts: impl FnOnce(u32) + Send) {
+    let tried = || match linux::enter(rules) {
+        Jailed::Inside { abi } => attempts(abi),
+        Jailed::Unavailable(why) => eprintln!("skipped: {why}"),
+        other => panic!("{other:?}"),
+    };
+    thread::scope(|scope| scope.spawn(tried).join()).expect("every attempt ends as it should");
+}
+
+/// What a system call in vain has said.
+trait Said {
+    fn errno(self) -> Option<Errno>;
+}
+
+impl<T> Said for std::io::Result<T> {
+    fn errno(self) -> Option<Errno> {
+        self.err().and_then(|error| Errno::from_io_error(&error))
+    }
+}
+
+impl<T> Said for Result<T, Errno> {
+    fn errno(self) -> Option<Errno> {
+        self.err()
+    }
+}
+
+const DENIED: Option<Errno> = Some(Errno::ACCESS);
+
+fn unnamed(dir: &OwnedFd) -> Result<OwnedFd, Errno> {
+    openat(dir, c".", OFlags::TMPFILE | OFlags::WRONLY, Mode::RUSR | Mode::WUSR)
+}
+
+#[test]
+fn a_root_that_is_read_is_all_that_is_opened() {
+    let place = Place::new();
+    symlink("../secret", place.at("root/link")).unwrap();
+    let (outer, root) = (place.dir("."), place.dir("root"));
+    inside(&Rules::for_server(&place.args(&["@root"])), |_| {
+        assert_eq!(fs::read_to_string(place.at("root/a")).unwrap(), "a");
+        assert_eq!(fs::read_dir(place.at("root/sub")).unwrap().count(), 0);
+        let name = place.at("secret").strip_prefix("/").unwrap().to_owned();
+        for outside in [
+            place.at("secret"),
+            place.at("root/../secret"),
+            place.at("root/link"),
+            Path::new("/proc/self/root").join(name),
+            "/etc/passwd".into(),
+            "/proc/self/environ".into(),
+            "/dev/null".into(),
+        ] {
+            assert_eq!(File::open(&outside).errno(), DENIED, "{}", outside.display());
+        }
+        // A directory that was open before is no way out either.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        assert_eq!(openat(&outer, "secret", flags, Mode::empty()).errno(), DENIED);
+        assert_eq!(fs::read_dir(place.at(".")).errno(), DENIED);
+        assert_eq!(Command::new("/bin/true").status().errno(), DENIED, "nothing is run");
+
+        assert_eq!(OpenOptions::new().append(true).open(place.at("root/a")).errno(), DENIED);
+        assert_eq!(File::create(place.at("root/new")).errno(), DENIED);
+        assert_eq!(unnamed(&root).errno(), DENIED);
+        assert_eq!(fs::remove_file(place.at("root/a")).errno(), DENIED);
+        assert_eq!(fs::rename(place.at("root/a"), place.at("root/c")).errno(), DENIED);
+        assert_eq!(fs::create_dir(place.at("root/dir")).errno(), DENIED);
+        assert_eq!(fs::remove_dir(place.at("root/sub")).errno(), DENIED);
+    });
+    assert_eq!(fs::read_to_string(place.at("secret")).unwrap(), "outside", "others may as before");
+}
+
+#[test]
+fn what_is_started_inside_is_inside() {
+    let place = Place::new();
+    inside(&Rules::for_server(&place.args(&["@root"])), |_| {
+        let grandchild = || thread::spawn(|| File::open("/etc/passwd").errno()).join().unwrap();
+        assert_eq!(thread::spawn(grandchild).join().unwrap(), DENIED);
+        let status = fs::read_to_string("/proc/thread-self/status");
+        assert_eq!(status.errno(), DENIED);
+        assert!(rustix::thread::no_new_privs().unwrap());
+    });
+}
+
+#[test]
+fn uploads_take_all_the_steps_that_they_need() {
+    let place = Place::new();
+    let root = place.dir("root");
+    inside(&Rules::for_server(&place.args(&["--writable", "@root"])), |_| {
+        // Made without a name, which is then given by the link that /proc has to it.
+        let mut file = File::from(unnamed(&root).unwrap());
+        file.write_all(b"new").unwrap();
+        file.sync_all().unwrap();
+        let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+        linkat(CWD, link, &root, "new", AtFlags::SYMLINK_FOLLOW).unwrap();
+        assert_eq!(fs::read_to_string(place.at("root/new")).unwrap(), "new");
+        // Or by its descriptor, which older kernels let only root do.
+        let other = unnamed(&root).unwrap();
+        match linkat(other.as_fd(), c"", &root, "other", AtFlags::EMPTY_PATH) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => panic!("{errno}"),
+        }
+        renameat_with(&root, "new", &root, "a", RenameFlags::EXCHANGE).unwrap();
+        renameat(&root, "new", &root, "b").unwrap();
+        assert_eq!(fs::read_to_string(place.at("root/b")).unwrap(), "a");
+        unlinkat(&root, "b", AtFlags::empty()).unwrap();
+        rustix::fs::fsync(&root).unwrap();
+
+        // Only what uploads need.
+        let mode = Mode::RUSR | Mode::WUSR;
+        assert_eq!(mkdirat(&root, "dir", mode).errno(), DENIED);
+        assert_eq!(symlinkat("/etc/passwd", &root, "link").errno(), DENIED);
+        assert_eq!(mknodat(&root, "fifo", FileType::Fifo, mode, 0).errno(), DENIED);
+        let taken = linkat(CWD, place.at("secret"), &root, "taken", AtFlags::empty());
+        assert_eq!(taken.errno(), Some(Errno::XDEV), "a name here would let it be read");
+        assert_eq!(OpenOptions::new().append(true).open(place.at("secret")).errno(), DENIED);
+        assert_eq!(File::create(place.at("beside")).errno(), DENIED);
+    });
+}
+
+#[test]
+fn directories_are_made_and_removed_where_the_flag_says_so() {
+    let place = Place::new();
+    let root = place.dir("root");
+    let args = place.args(&["--writable", "--directories", "@root"]);
+    inside(&Rules::for_server(&args), |_| {
+        // As a PUT does it: the file first, beside where its directory is going to be.
+        let file = unnamed(&root).unwrap();
+        mkdirat(&root, "dir", Mode::RWXU).unwrap();
+        let dir = File::open(place.at("root/dir")).unwrap();
+        let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+        linkat(CWD, link, &dir, "file", AtFlags::SYMLINK_FOLLOW).unwrap();
+        renameat_with(&dir, "file", &root, "a", RenameFlags::EXCHANGE).unwrap();
+        unlinkat(&dir, "file", AtFlags::empty()).unwrap();
+        unlinkat(&root, "dir", AtFlags::REMOVEDIR).unwrap();
+    });
+}
+
+#[test]
+fn the_log_is_rotated_and_nothing_else_is_done() {
+    let place = Place::new();
+    let log = place.at("logs/access.log");
+    fs::write(&log, "old\n").unwrap();
+    let args = place.args(&["--access-log", "@logs/access.log", "--writable", "@root"]);
+    inside(&Rules::for_log(&args), |_| {
+        let open = || OpenOptions::new().append(true).create(true).open(&log);
+        open().unwrap().write_all(b"more\n").unwrap();
+        assert_eq!(fs::remove_file(&log).errno(), DENIED);
+        assert_eq!(File::open(place.at("root/a")).errno(), DENIED);
+        assert_eq!(File::create(place.at("root/a")).errno(), DENIED);
+        assert_eq!(File::open(place.at("secret")).errno(), DENIED);
+        assert_eq!(File::create(place.at("beside")).errno(), DENIED);
+    });
+    fs::rename(&log, place.at("logs/access.log.1")).unwrap();
+    inside(&Rules::for_log(&args), |_| {
+        let mut new = OpenOptions::new().append(true).create(true).open(&log).unwrap();
+        new.write_all(b"new\n").unwrap();
+        assert_eq!(fs::read_to_string(&log).unwrap(), "new\n");
+    });
+}
+
+#[test]
+fn the_log_may_be_a_link_or_no_file_at_all() {
+    let place = Place::new();
+    fs::write(place.at("logs/real"), "").unwrap();
+    symlink("logs/real", place.at("link")).unwrap();
+    rustix::fs::mknodat(CWD, place.at("fifo"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+    for (log, dirs) in [
+        ("@link", vec![(place.at(""), Use::Append), (place.at("logs"), Use::Append)]),
+        ("@new", vec![(place.at(""), Use::Append)]),
+        ("@fifo", vec![(place.at("fifo"), Use::AppendTo)]),
+        ("/dev/null", vec![("/dev/null".into(), Use::AppendTo)]),
+        ("-", vec![]),
+        ("off", vec![]),
+    ] {
+        let rules = Rules::for_log(&place.args(&["--access-log", log]));
+        assert_eq!(rules, Rules(dirs), "{log}");
+    }
+    inside(&Rules::for_log(&place.args(&["--access-log", "/dev/null"])), |_| {
+        OpenOptions::new().append(true).create(true).open("/dev/null").unwrap();
+        assert_eq!(File::open("/dev/zero").errno(), DENIED);
+        assert_eq!(File::create("/dev/shm/httpd-new").errno(), DENIED);
+    });
+    let standard_output = Rules::for_log(&place.args(&["--access-log", "-"]));
+    inside(&standard_output, |_| assert_eq!(File::open(place.at("root/a")).errno(), DENIED));
+}
+
+/// A pipe is on no file system, and a rule for it would be refused.
+#[test]
+fn the_log_may_be_a_pipe_that_somebody_holds() {
+    let place = Place::new();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
+    let rules = Rules::for_log(&place.args(&["--access-log", &path]));
+    assert_eq!(rules, Rules(vec![(path.clone().into(), Use::AppendTo)]));
+    inside(&rules, |_| {
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"line").unwrap();
+        let mut line = [0; 4];
+        reader.read_exact(&mut line).unwrap();
+        assert_eq!(&line, b"line");
+    });
+}
+
+#[test]
+fn forms_are_kept_and_stay() {
+    let place = Place::new();
+    let rules = Rules::for_server(&place.args(&["--forms", "@kept", "@root"]));
+    inside(&rules, |_| {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = File::open(place.at("kept")).unwrap();
+        let mut file = File::from(openat(&dir, "page.jsonl", flags, Mode::RWXU).unwrap());
+        file.write_all(b"line").unwrap();
+        file.set_len(2).unwrap();
+        dir.sync_all().unwrap();
+        assert_eq!(fs::remove_file(place.at("kept/page.jsonl")).errno(), DENIED);
+        assert_eq!(File::create(place.at("root/new")).errno(), DENIED);
+        // Neither is what has been kept moved to where it would be served.
+        let moved = fs::rename(place.at("kept/page.jsonl"), place.at("root/new"));
+        assert!(moved.is_err_and(|error| error.kind() != ErrorKind::NotFound));
+    });
+}
+
+#[test]
+fn nobody_is_called_from_inside() {
+    let place = Place::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let name = format!("httpd-jail-{}", std::process::id());
+    let name = SocketAddr::from_abstract_name(name).unwrap();
+    let _abstract = UnixListener::bind_addr(&name).unwrap();
+    let other = TcpStream::connect(address).unwrap();
+    inside(&Rules::for_server(&place.args(&["@root"])), |abi| {
+        // Those that come are taken.
+        listener.accept().unwrap();
+        if abi >= 4 {
+            assert_eq!(TcpStream::connect(address).errno(), DENIED);
+            assert_eq!(TcpListener::bind("127.0.0.1:0").errno(), DENIED);
+        }
+        if abi >= 6 {
+            assert_eq!(UnixStream::connect_addr(&name).errno(), Some(Errno::PERM));
+            let parent = rustix::process::getppid().unwrap();
+            assert_eq!(rustix::process::test_kill_process(parent).errno(), Some(Errno::PERM));
+        }
+    });
+    drop(other);
+}
+
+#[test]
+fn what_became_of_it_is_told_in_a_line() {
+    let rules = Rules(vec![("/srv".into(), Use::Read), ("/no/forms".into(), Use::Append)]);
+    for (jailed, line) in [
+        (
+            Jailed::Inside { abi: 6 },
+            "jail: only /srv and /no/forms can be opened (landlock ABI 6)\n",
+        ),
+        (
+            Jailed::Unavailable("this kernel has no landlock"),
+            "jail: not available: this kernel has no landlock\n",
+        ),
+        (
+            Jailed::Failed("too deep".into()),
+            "warning: there is no jail, though this kernel has landlock: too deep\n",
+        ),
+        (Jailed::Off, "no jail: all that this user may open can be opened\n"),
+    ] {
+        assert_eq!(jailed.line(&rules), line);
+    }
+    assert_eq!(enter(&Args::parse_from(["httpd", "--no-jail"]), &rules), Jailed::Off);
+}
