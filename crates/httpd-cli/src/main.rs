@@ -2,6 +2,7 @@
 
 mod args;
 mod auth;
+mod doctor;
 mod hash_password;
 mod jail;
 mod serve;
@@ -18,13 +19,17 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
-    // A directory of that name is served by: httpd ./hash-password
-    if words.next().is_some_and(|word| word == hash_password::NAME) {
-        return match hash_password::run(words) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(hash_password::Failure::Usage(why)) => fail(2, why),
-            Err(hash_password::Failure::Other(error)) => fail(1, format_args!("{error:#}")),
-        };
+    // Directories of these names are served by: httpd ./doctor
+    match words.next() {
+        Some(word) if word == hash_password::NAME => {
+            return match hash_password::run(words) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(hash_password::Failure::Usage(why)) => fail(2, why),
+                Err(hash_password::Failure::Other(error)) => fail(1, format_args!("{error:#}")),
+            };
+        }
+        Some(word) if word == doctor::NAME => return doctor::run(words),
+        _ => {}
     }
     let read = |matches: ArgMatches| {
         let typed = typed::Typed::new(&matches);

@@ -27,10 +27,7 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
     let signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]).context("cannot wait for signals")?;
     // The log comes last of what can fail: a start that comes to nothing should not leave one.
-    Root::open(&args.root).map_err(|error| no_root(args, typed, &error))?;
-    check_forms(args)?;
-    let access = auth::load(args)?;
-    auth::check_caching(args, access.as_deref())?;
+    let access = check(args, typed)?;
     let limits = limits(args);
     let user = args.protection.user.as_deref().map(user::find).transpose()?;
     let server = bind(args, typed, &limits)?;
@@ -75,6 +72,16 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
     Ok(())
 }
 
+/// Finds out whether what is to be served, and the files that this takes, can be had. Returns what
+/// `--auth` says.
+pub(crate) fn check(args: &Args, typed: &Typed) -> Result<Option<Arc<Access>>> {
+    Root::open(&args.root).map_err(|error| no_root(args, typed, &error))?;
+    check_forms(args)?;
+    let access = auth::load(args)?;
+    auth::check_caching(args, access.as_deref())?;
+    Ok(access)
+}
+
 /// Waits for the server to end, and acts on signals meanwhile: the first SIGINT or SIGTERM drains,
 /// the second ends at once, SIGHUP reopens the log.
 fn wait(running: Running, mut signals: Signals, log: &AccessLog) {
@@ -105,7 +112,7 @@ fn wait(running: Running, mut signals: Signals, log: &AccessLog) {
     let _ = joiner.join();
 }
 
-fn limits(args: &Args) -> Limits {
+pub(crate) fn limits(args: &Args) -> Limits {
     let default = Limits::default();
     let connections = Limits::connections_within(raise_descriptor_limit());
     let flags = &args.limits;
@@ -139,7 +146,7 @@ fn uploads(args: &Args) -> Uploads {
 
 /// The names that were said, and this machine's own, which may lead to a loopback address. Nobody
 /// else can have a name like that lead here: it has no domain, or one that means this network.
-fn hosts(args: &Args) -> Hosts {
+pub(crate) fn hosts(args: &Args) -> Hosts {
     let mut names = args.host.clone();
     names.retain(|name| name != "*");
     let any = names.len() < args.host.len();
@@ -155,7 +162,7 @@ fn pace(args: &Args) -> Pace {
     Pace { stall: flags.stall_timeout, rate: flags.min_rate, grace: flags.rate_grace }
 }
 
-fn config(args: &Args) -> Config {
+pub(crate) fn config(args: &Args) -> Config {
     let flags = &args.limits;
     Config {
         limits: http_proto::Limits {
@@ -174,7 +181,7 @@ fn config(args: &Args) -> Config {
 
 /// Takes as many file descriptors as the system lets this process have; says how many that are. The
 /// customary soft limit of 1,024 is for programs that use `select`.
-fn raise_descriptor_limit() -> u64 {
+pub(crate) fn raise_descriptor_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     match setrlimit(Resource::Nofile, raised) {

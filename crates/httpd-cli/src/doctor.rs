@@ -1,0 +1,339 @@
+//! `httpd doctor [OPTIONS] [ROOT]`: tells what a server with those options would enforce, which
+//! limits it would have, and what in the directory looks exposed. It serves nothing and changes
+//! nothing.
+
+mod signs;
+mod tree;
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::{self, Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Command, CommandFactory, FromArgMatches};
+use fileserve::{Access, Hosts};
+use nix::unistd::{User, geteuid};
+
+use self::tree::{DEPTH_MAX, Finding, Findings, NAMES_MAX, Reader, Site};
+use crate::args::Args;
+use crate::jail::{self, Jailed, Rules};
+use crate::serve;
+use crate::typed::Typed;
+use crate::usage;
+use crate::user::{self, Identity};
+
+/// What the command is called.
+pub(crate) const NAME: &str = "doctor";
+
+/// Lines of one kind that are shown: more would hide the others. All are counted.
+const LINES_MAX: usize = 200;
+
+const HELP: &str = "\
+Tells what would be enforced for a directory, and what in it looks exposed
+
+Usage: httpd doctor [OPTIONS] [ROOT]
+
+The options are those of httpd, see: httpd --help. Nothing is served, and nothing changed.
+Exit status: 0 if nothing looks exposed; 1 if something does, if not all could be looked at, or if
+httpd would not start; 2 if the command line makes no sense.
+";
+
+/// Does what the words behind the command's name say, and says whether all is well.
+pub(crate) fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
+    let line = [OsString::from("httpd")].into_iter().chain(words);
+    let read = command().try_get_matches_from(line).and_then(|matches| {
+        let typed = Typed::new(&matches);
+        Ok((Args::from_arg_matches(&matches)?, typed))
+    });
+    let (args, typed) = match read {
+        Ok(read) => read,
+        Err(error) if error.use_stderr() => return crate::fail(2, usage::sentence(&error)),
+        Err(text) => {
+            let _ = text.print();
+            return ExitCode::SUCCESS;
+        }
+    };
+    crate::init_log(args.verbose);
+    match examine(&args, &typed) {
+        Ok((report, is_well)) => {
+            // Nobody may be reading; the exit status says what matters.
+            let _ = io::stdout().write_all(report.as_bytes());
+            ExitCode::from(u8::from(!is_well))
+        }
+        Err(error) => crate::fail(1, format_args!("{error:#}")),
+    }
+}
+
+fn command() -> Command {
+    Args::command().override_help(HELP)
+}
+
+/// The report, and whether nothing looks exposed.
+fn examine(args: &Args, typed: &Typed) -> Result<(String, bool)> {
+    let access = serve::check(args, typed)?;
+    let user = args.protection.user.as_deref().map(user::find).transpose()?;
+    let root = args.root.canonicalize().with_context(|| args.root.display().to_string())?;
+    let log = log_file(args);
+    let site = Site {
+        root: &root,
+        hidden: args.hidden,
+        log: log.as_deref(),
+        reader: user.as_ref().map_or(Reader::Me, |user| {
+            let (uid, gid) = user.ids();
+            Reader::User { uid, gid }
+        }),
+    };
+    let found = tree::look(&site);
+    let mut report =
+        Report(format!("httpd {} would serve {}\n", env!("CARGO_PKG_VERSION"), root.display()));
+    enforced(&mut report, args, access.as_deref(), user.as_ref());
+    limits(&mut report, args);
+    findings(&mut report, &found);
+    Ok((report.0, found.exposed.is_empty() && !found.cut))
+}
+
+/// Where the log is, without links in its directory.
+fn log_file(args: &Args) -> Option<PathBuf> {
+    if matches!(args.access_log.to_str(), Some("-" | "off")) {
+        return None;
+    }
+    let log = path::absolute(&args.access_log).ok()?;
+    Some(log.parent()?.canonicalize().ok()?.join(log.file_name()?))
+}
+
+/// Text in sections of rows.
+struct Report(String);
+
+impl Report {
+    fn section(&mut self, title: &str) {
+        // A string takes all.
+        let _ = write!(self.0, "\n{title}\n");
+    }
+
+    fn row(&mut self, label: &str, text: impl std::fmt::Display) {
+        let _ = writeln!(self.0, "  {label:<18} {text}");
+    }
+}
+
+fn enforced(report: &mut Report, args: &Args, access: Option<&Access>, user: Option<&Identity>) {
+    report.section("enforced");
+    jail_rows(report, args);
+    report.row("user", whom(user));
+    report.row(
+        "writing",
+        match (args.writable, access) {
+            (false, _) => "off: nothing beneath the directory can be changed",
+            (true, None) => "on, for anyone who can reach it (--auth says who may)",
+            (true, Some(_)) => "on, for whoever has the right",
+        },
+    );
+    if args.writable {
+        let scripts =
+            if args.writing.trust_uploads { "run (--trust-uploads)" } else { "do not run" };
+        report.row("scripts of uploads", scripts);
+    }
+    report.row("rights", rights(args, access));
+    report.row("hidden names", if args.hidden { "served (--hidden)" } else { "not served" });
+    report.row("links", "followed as long as they stay in the directory");
+    report.row(
+        "hosts",
+        match serve::hosts(args) {
+            Hosts::Any => "any name is answered to".to_owned(),
+            Hosts::Named(names) => {
+                let all = ["this machine's"].into_iter().chain(names.iter().map(String::as_str));
+                format!("on 127.0.0.1 only for {}", all.collect::<Vec<_>>().join(", "))
+            }
+        },
+    );
+    report.row("foreign pages", "cannot have a browser write here");
+    for address in &args.bind {
+        let reach = if address.ip().is_loopback() { "this machine only" } else { "the network" };
+        report.row("listening at", format_args!("{address}, for {reach}"));
+    }
+}
+
+/// The jail is entered, on a thread that ends: what cannot be done shows now.
+fn jail_rows(report: &mut Report, args: &Args) {
+    let (server, log) = (Rules::for_server(args), Rules::for_log(args));
+    let entered = || (jail::enter(args, &server), std::fs::read_dir("/").is_err());
+    let tried = std::thread::scope(|scope| scope.spawn(entered).join());
+    let (jailed, is_tight) =
+        tried.unwrap_or_else(|_| (Jailed::Failed("it could not be tried".to_owned()), false));
+    match &jailed {
+        Jailed::Inside { abi } => {
+            let tried = if is_tight { ", tried: / cannot be opened" } else { "" };
+            report.row("jail", format_args!("landlock ABI {abi}{tried}"));
+            for (path, what) in server.all() {
+                report.row("  opened", format_args!("{}: {what}", path.display()));
+            }
+            for (path, what) in log.all() {
+                report.row("  by the log", format_args!("{}: {what}", path.display()));
+            }
+            let network = match abi {
+                0..4 => "not kept from connections (landlock ABI 4 could)",
+                4.. => "no connection is made, no further address listened at",
+            };
+            report.row("  network", network);
+            if *abi >= 6 {
+                report.row("  processes", "no other one is signalled");
+            }
+            report.row("  programs", "none is run, and none gains rights (no_new_privs)");
+        }
+        other => {
+            let line = other.line(&server);
+            report.row("jail", line.trim_end().trim_start_matches("jail: "));
+        }
+    }
+}
+
+fn whom(user: Option<&Identity>) -> String {
+    match user {
+        Some(user) if geteuid().is_root() => format!("{user}, once the addresses are bound"),
+        Some(user) => format!("{user}, if root starts it"),
+        None if geteuid().is_root() => {
+            "root, if root starts it as now (--user NAME gives root's rights up)".to_owned()
+        }
+        None => {
+            let name = User::from_uid(geteuid()).ok().flatten().map(|user| user.name);
+            format!("{}, who starts it", name.unwrap_or_else(|| format!("uid {}", geteuid())))
+        }
+    }
+}
+
+fn rights(args: &Args, access: Option<&Access>) -> String {
+    match (access, &args.auth) {
+        (Some(access), Some(file)) => crate::auth::announcement(access, file, &[])
+            .trim_end()
+            .trim_start_matches("rights: ")
+            .to_owned(),
+        _ => "none: anyone who can reach it may read (--auth says who may)".to_owned(),
+    }
+}
+
+fn limits(report: &mut Report, args: &Args) {
+    let (descriptors, limits, config) =
+        (serve::raise_descriptor_limit(), serve::limits(args), serve::config(args));
+    let (flags, writing) = (&args.limits, &args.writing);
+    report.section("limits");
+    report.row("descriptors", descriptors);
+    report.row("connections", limits.connections);
+    report.row("threads", format_args!("{} workers, {} for disks", limits.workers, limits.pool));
+    report.row("request line", size(u64::from(config.limits.request_line_bytes)));
+    report.row(
+        "request head",
+        format_args!(
+            "{} in {} fields, within {}",
+            size(u64::from(config.limits.head_bytes)),
+            config.limits.field_lines,
+            seconds(config.head_timeout)
+        ),
+    );
+    report.row("idle connection", seconds(config.idle_timeout));
+    let rate = match limits.pace.rate {
+        0 => "no least rate".to_owned(),
+        rate => format!("{rate} bytes/s on average after {}", seconds(limits.pace.grace)),
+    };
+    report.row(
+        "transfer",
+        format_args!("cut after {} of nothing; {rate}", seconds(limits.pace.stall)),
+    );
+    report.row("kept in memory", size(flags.cache));
+    report.row("to stop", seconds(limits.drain));
+    if args.writable || writing.forms.is_some() {
+        report.row("upload", size(config.limits.content_bytes));
+    }
+    if args.writable {
+        report.row("uploads at once", writing.uploads_max);
+        report.row("all files", writing.quota.map_or("no bound (--quota)".to_owned(), size));
+        let free = writing.keep_free.map_or("a hundredth of it, at most 64M".to_owned(), size);
+        report.row("disk kept free", free);
+    }
+}
+
+fn findings(report: &mut Report, found: &Findings) {
+    let mut list = |title: &str, findings: &[Finding]| {
+        if findings.is_empty() {
+            return;
+        }
+        report.section(title);
+        for Finding { path, what } in findings.iter().take(LINES_MAX) {
+            let _ = writeln!(report.0, "  {}  {what}", shown(path));
+        }
+        if let Some(more @ 1..) = findings.len().checked_sub(LINES_MAX) {
+            let _ = writeln!(report.0, "  and {more} more");
+        }
+    };
+    list("there, and not served", &found.kept);
+    list("exposed", &found.exposed);
+    let more = if found.cut {
+        format!(", and there are more ({NAMES_MAX} names, {DEPTH_MAX} directories deep at most)")
+    } else {
+        String::new()
+    };
+    let count = match found.exposed.len() {
+        0 => "nothing looks exposed".to_owned(),
+        1 => "1 finding".to_owned(),
+        count => format!("{count} findings"),
+    };
+    let _ = write!(report.0, "\n{count}; {} names looked at{more}\n", found.names);
+}
+
+/// A path for a terminal, whatever somebody has put into the name.
+fn shown(path: &Path) -> String {
+    let mut text = String::new();
+    for letter in path.to_string_lossy().chars() {
+        match letter.is_control() {
+            true => text.extend(letter.escape_default()),
+            false => text.push(letter),
+        }
+    }
+    text
+}
+
+/// Octets as the command line takes them, where that is exact.
+fn size(octets: u64) -> String {
+    let units = [(30, "G"), (20, "M"), (10, "K")];
+    let whole = units.iter().find(|(shift, _)| octets > 0 && octets.trailing_zeros() >= *shift);
+    match whole {
+        Some((shift, unit)) => format!("{}{unit}", octets >> shift),
+        None => format!("{octets} bytes"),
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{} s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_speak_to_the_terminal() {
+        for (name, expected) in [
+            ("/a b/é", "/a b/é"),
+            ("/\u{1b}[2J", "/\\u{1b}[2J"),
+            ("/a\nexposed", "/a\\nexposed"),
+            ("/\u{85}", "/\\u{85}"),
+        ] {
+            assert_eq!(shown(Path::new(name)), expected);
+        }
+    }
+
+    #[test]
+    fn sizes_are_as_they_were_typed() {
+        for (octets, expected) in [
+            (0, "0 bytes"),
+            (1000, "1000 bytes"),
+            (8192, "8K"),
+            (1 << 30, "1G"),
+            (3 << 20, "3M"),
+            (5000 << 20, "5000M"),
+        ] {
+            assert_eq!(size(octets), expected);
+        }
+    }
+}
