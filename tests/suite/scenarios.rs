@@ -5,10 +5,12 @@
 
 mod auth;
 mod clients;
+mod doctor;
 mod download;
 mod effects;
 mod forging;
 mod freshness;
+mod jail;
 mod large;
 mod lifecycle;
 mod patience;

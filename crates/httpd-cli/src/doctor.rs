@@ -19,7 +19,7 @@ use nix::unistd::{User, geteuid};
 
 use self::tree::{DEPTH_MAX, Finding, Findings, NAMES_MAX, Reader, Site};
 use crate::args::Args;
-use crate::jail::{self, Jailed, Rules};
+use crate::jail::{self, Jailed, Rules, Use};
 use crate::serve;
 use crate::typed::Typed;
 use crate::usage;
@@ -138,16 +138,7 @@ fn enforced(report: &mut Report, args: &Args, access: Option<&Access>, user: Opt
     report.row("rights", rights(args, access));
     report.row("hidden names", if args.hidden { "served (--hidden)" } else { "not served" });
     report.row("links", "followed as long as they stay in the directory");
-    report.row(
-        "hosts",
-        match serve::hosts(args) {
-            Hosts::Any => "any name is answered to".to_owned(),
-            Hosts::Named(names) => {
-                let all = ["this machine's"].into_iter().chain(names.iter().map(String::as_str));
-                format!("on 127.0.0.1 only for {}", all.collect::<Vec<_>>().join(", "))
-            }
-        },
-    );
+    report.row("hosts", hosts(args));
     report.row("foreign pages", "cannot have a browser write here");
     for address in &args.bind {
         let reach = if address.ip().is_loopback() { "this machine only" } else { "the network" };
@@ -167,10 +158,10 @@ fn jail_rows(report: &mut Report, args: &Args) {
             let tried = if is_tight { ", tried: / cannot be opened" } else { "" };
             report.row("jail", format_args!("landlock ABI {abi}{tried}"));
             for (path, what) in server.all() {
-                report.row("  opened", format_args!("{}: {what}", path.display()));
+                report.row("  opened", opened(args, path, what));
             }
             for (path, what) in log.all() {
-                report.row("  by the log", format_args!("{}: {what}", path.display()));
+                report.row("  by the log", opened(args, path, what));
             }
             let network = match abi {
                 0..4 => "not kept from connections (landlock ABI 4 could)",
@@ -187,6 +178,18 @@ fn jail_rows(report: &mut Report, args: &Args) {
             report.row("jail", line.trim_end().trim_start_matches("jail: "));
         }
     }
+}
+
+/// What may be done at a path. A right is good for all that lies beneath, so a directory for logs or
+/// forms that holds the root lets more be done than was meant.
+fn opened(args: &Args, path: &Path, what: Use) -> String {
+    let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let holds_root = args.root.canonicalize().is_ok_and(|root| root.starts_with(&place));
+    let note = match holds_root && what == Use::Append {
+        true => " - the directory that is served lies in it, better use another one",
+        false => "",
+    };
+    format!("{}: {what}{note}", shown(&place))
 }
 
 fn whom(user: Option<&Identity>) -> String {
@@ -210,6 +213,17 @@ fn rights(args: &Args, access: Option<&Access>) -> String {
             .trim_start_matches("rights: ")
             .to_owned(),
         _ => "none: anyone who can reach it may read (--auth says who may)".to_owned(),
+    }
+}
+
+fn hosts(args: &Args) -> String {
+    match serve::hosts(args) {
+        Hosts::Any => "any is answered to".to_owned(),
+        Hosts::Named(names) => {
+            let ours = ["localhost", "127.0.0.1", "[::1]"];
+            let all: Vec<_> = ours.into_iter().chain(names.iter().map(String::as_str)).collect();
+            format!("{}; another one is refused on 127.0.0.1", all.join(", "))
+        }
     }
 }
 

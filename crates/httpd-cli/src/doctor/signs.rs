@@ -3,6 +3,9 @@
 /// How much of a file is looked at: a key stands at the top, or behind a certificate or two.
 pub(super) const HEAD_BYTES: usize = 8 * 1024;
 
+/// Longer than `OPENSSH PRIVATE KEY` and all others that are in use.
+const LABEL_BYTES_MAX: usize = 64;
+
 /// Directories, by their whole name.
 const DIRECTORIES: &[(&str, &str)] = &[
     (".git", "the history of all files, with what was removed from them"),
@@ -120,12 +123,12 @@ pub(super) fn of_content(head: &[u8]) -> Option<&'static str> {
     if head.starts_with(b"\x7fELF") && matches!(head.get(16..18), Some([4, 0] | [0, 4])) {
         return Some(CORE);
     }
-    // RFC 7468 §2 and its likes; a line of its own, so that a page about keys is none.
+    // RFC 7468 §2 and its likes; on a line of its own, so that a page about keys is none, and
+    // neither is a program that reads them.
     let is_key = |line: &[u8]| {
-        let label = line.strip_prefix(b"-----BEGIN ".as_slice());
-        label.is_some_and(|label| {
-            let end = label.windows(5).position(|part| part == b"-----").unwrap_or(0);
-            label[..end].windows(11).any(|part| part == b"PRIVATE KEY")
+        let label = line.trim_ascii_end().strip_prefix(b"-----BEGIN ".as_slice());
+        label.and_then(|label| label.strip_suffix(b"-----")).is_some_and(|label| {
+            label.len() <= LABEL_BYTES_MAX && label.windows(11).any(|part| part == b"PRIVATE KEY")
         })
     };
     head.split(|octet| *octet == b'\n').any(is_key).then_some("a private key")
@@ -203,6 +206,8 @@ mod tests {
             b"-----BEGIN PUBLIC KEY-----\n",
             b"A file with -----BEGIN PRIVATE KEY----- in it is a key.\n",
             b"-----BEGIN of a table ----- PRIVATE KEY",
+            b"\0-----BEGIN PRIVATE KEY-----\n",
+            b"-----BEGIN RSA PRIVATE KEY----------END RSA PRIVATE KEY-----expected\n",
             &program,
         ] {
             assert_eq!(of_content(head), None, "{}", head.escape_ascii());

@@ -1,0 +1,112 @@
+//! What `httpd doctor` says of a directory, and how it ends.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use conformance::server::binary;
+use tempfile::TempDir;
+
+/// Exit status, standard output and standard error.
+fn doctor(args: &[&str], dir: &Path) -> (Option<i32>, String, String) {
+    let mut command = Command::new(binary());
+    let output = command.arg("doctor").args(args).current_dir(dir).output().expect("httpd runs");
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+fn place() -> TempDir {
+    let dir = TempDir::new().expect("a temporary directory");
+    fs::create_dir(dir.path().join("root")).unwrap();
+    fs::write(dir.path().join("root/index.html"), "a page").unwrap();
+    dir
+}
+
+/// The row with this label.
+#[track_caller]
+fn row<'a>(report: &'a str, label: &str) -> &'a str {
+    let rows = report.lines().filter_map(|line| line.trim_start().strip_prefix(label));
+    rows.map(str::trim).next().unwrap_or_else(|| panic!("there is no {label}: {report}"))
+}
+
+#[test]
+fn a_directory_in_order_ends_with_0_and_nothing_is_left() {
+    let dir = place();
+    fs::write(dir.path().join("root/.env"), "PASSWORD=hunter2").unwrap();
+    let (code, report, said) = doctor(&["root"], dir.path());
+    assert_eq!((code, said.as_str()), (Some(0), ""), "{report}");
+    assert!(report.contains("/.env  hidden (--hidden would serve it)"), "{report}");
+    assert!(report.contains("nothing looks exposed; 2 names looked at"), "{report}");
+    assert!(row(&report, "writing").starts_with("off"), "{report}");
+    assert_eq!(doctor(&["root"], dir.path()).1, report, "the same again");
+    let names = fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(names, 1, "there is no log, since nothing was served");
+}
+
+#[test]
+fn what_is_exposed_is_named_without_its_secret_and_ends_with_1() {
+    let dir = place();
+    fs::write(dir.path().join("root/.env"), "PASSWORD=hunter2").unwrap();
+    let key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n";
+    fs::write(dir.path().join("root/notes"), key).unwrap();
+    let (code, report, said) = doctor(&["--hidden", "root"], dir.path());
+    assert_eq!((code, said.as_str()), (Some(1), ""), "{report}");
+    assert!(report.contains("\nexposed\n  /.env  settings with passwords\n"), "{report}");
+    assert!(report.contains("  /notes  a private key\n"), "{report}");
+    assert!(!report.contains("hunter2") && !report.contains("c2Vj"), "{report}");
+}
+
+#[test]
+fn the_options_are_those_of_the_server() {
+    let dir = place();
+    fs::write(dir.path().join("users"), "/ * read\n").unwrap();
+    let args = [
+        "--writable",
+        "--quota",
+        "3G",
+        "--auth",
+        "users",
+        "--host",
+        "a.example",
+        "--head-max",
+        "9216",
+        "--head-timeout",
+        "2.5",
+        "--max-connections",
+        "7",
+        "-b",
+        "0.0.0.0:80",
+        "root",
+    ];
+    let (code, report, said) = doctor(&args, dir.path());
+    assert_eq!((code, said.as_str()), (Some(0), ""), "{report}");
+    assert_eq!(row(&report, "writing"), "on, for whoever has the right");
+    assert_eq!(row(&report, "rights"), "0 users and 1 rule from users");
+    assert_eq!(row(&report, "all files"), "3G");
+    assert_eq!(row(&report, "connections"), "7");
+    assert_eq!(row(&report, "request head"), "9K in 100 fields, within 2.5 s");
+    assert_eq!(row(&report, "listening at"), "0.0.0.0:80, for the network");
+    assert!(row(&report, "hosts").contains("a.example"), "{report}");
+    let (_, report, _) = doctor(&["--no-jail", "root"], dir.path());
+    assert!(row(&report, "jail").starts_with("no jail"), "{report}");
+}
+
+#[test]
+fn what_would_not_start_is_told_as_at_the_start() {
+    let dir = place();
+    for (args, code, expected) in [
+        (&["none"][..], 1, "there is no directory 'none'"),
+        (&["--auth", "users", "root"], 1, "there is no file 'users'"),
+        (&["--user", "no-such-user", "root"], 1, "there is no user 'no-such-user'"),
+        (&["--forms", "root", "root"], 1, "would be served to everyone"),
+        (&["--bla"], 2, "there is no option --bla"),
+        (&["a", "b"], 2, "one directory too many"),
+    ] {
+        let (found, report, said) = doctor(args, dir.path());
+        assert_eq!((found, report.as_str()), (Some(code), ""), "{args:?}");
+        assert!(said.starts_with("httpd: ") && said.contains(expected), "{said}");
+        assert_eq!(said.lines().count(), 1, "one sentence: {said}");
+    }
+    let (code, help, _) = doctor(&["--help"], dir.path());
+    assert!(code == Some(0) && help.contains("Usage: httpd doctor [OPTIONS] [ROOT]"), "{help}");
+}
