@@ -17,8 +17,8 @@ fn doctor(args: &[&str], dir: &Path) -> (Option<i32>, String, String) {
 
 fn place() -> TempDir {
     let dir = TempDir::new().expect("a temporary directory");
-    fs::create_dir(dir.path().join("root")).unwrap();
-    fs::write(dir.path().join("root/index.html"), "a page").unwrap();
+    fs::create_dir(dir.path().join("root")).expect("a directory is made");
+    fs::write(dir.path().join("root/index.html"), "a page").expect("a file is written");
     dir
 }
 

@@ -1,5 +1,5 @@
-//! That nothing which is served is lost by the jail and by `--user`, and that all threads are in it.
-//! What the jail keeps from whom is shown where it is made; here the real process is looked at.
+//! That nothing which is served is lost by the jail and by `--user`, and that all threads are in
+//! it. What the jail keeps from whom is shown where it is made; here the real process is looked at.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -25,14 +25,15 @@ struct Place(TempDir);
 impl Place {
     fn of(owner: u32) -> Place {
         let place = Place(TempDir::new().expect("a temporary directory"));
-        fs::set_permissions(place.0.path(), Permissions::from_mode(0o755)).unwrap();
+        let all = Permissions::from_mode(0o755);
+        fs::set_permissions(place.0.path(), all).expect("a directory of ours");
         for dir in ["root", "logs", "kept"] {
-            fs::create_dir(place.at(dir)).unwrap();
+            fs::create_dir(place.at(dir)).expect("a directory is made");
             if is_root() {
-                chown(place.at(dir), Some(owner), Some(owner)).unwrap();
+                chown(place.at(dir), Some(owner), Some(owner)).expect("root may");
             }
         }
-        fs::write(place.at("root/page.html"), "<form method=post>").unwrap();
+        fs::write(place.at("root/page.html"), "<form method=post>").expect("a file is written");
         place
     }
 
@@ -84,7 +85,7 @@ fn use_it(server: &mut Server, place: &Place) {
     for content in ["first", "second"] {
         let answer = ask(server, post, &form("c", content));
         assert!(matches!(answer.0, 200 | 201 | 303), "{answer:?}");
-        assert_eq!(fs::read_to_string(place.at("root/dir/c")).unwrap(), content);
+        assert_eq!(read(&place.at("root/dir/c")), content);
     }
     let (list, text) = ask(server, "GET /dir/ HTTP/1.1", "");
     assert!(list == 200 && text.contains("below/"), "{text}");
@@ -97,7 +98,7 @@ fn use_it(server: &mut Server, place: &Place) {
         let answer = ask(server, post, "name=value");
         assert!(matches!(answer.0, 200 | 303), "{answer:?}");
     }
-    let kept = fs::read_to_string(place.at("kept/page.html.jsonl")).unwrap();
+    let kept = read(&place.at("kept/page.html.jsonl"));
     assert_eq!(kept.lines().count(), 2, "{kept}");
     rotate(server, place);
 }
@@ -106,12 +107,17 @@ fn use_it(server: &mut Server, place: &Place) {
 fn rotate(server: &mut Server, place: &Place) {
     let (log, rotated) = (place.at("logs/access.log"), place.at("logs/access.log.1"));
     assert!(wait_until(SOON, || contains(&log, "DELETE /a ")), "lines are written");
-    fs::rename(&log, &rotated).unwrap();
+    fs::rename(&log, &rotated).expect("the log is there");
     server.signal(Signal::HUP);
     assert!(wait_until(SOON, || log.exists()), "{}", server.stderr());
     ask(server, "GET /after HTTP/1.1", "");
     assert!(wait_until(SOON, || contains(&log, "/after")), "{}", server.stderr());
     assert!(!contains(&rotated, "/after"));
+}
+
+#[track_caller]
+fn read(file: &Path) -> String {
+    fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 fn contains(file: &Path, text: &str) -> bool {
@@ -289,6 +295,12 @@ fn what_the_user_cannot_do_is_told_at_the_start() {
     let off = ["-b", "0", "--access-log", "off", "--user", "4242:4242", "."];
     let said = run_to_failure(&off, dir.path(), 1);
     assert!(said.contains("may not enter the directory"), "{said}");
+    let place = Place::of(0);
+    let (kept, root) = (place.at("kept"), place.at("root"));
+    let paths = [kept.to_str(), root.to_str()].map(|path| path.expect("plain names"));
+    let forms = ["-b", "0", "--access-log", "off", "--user", "4242:4242", "--forms"];
+    let said = run_to_failure(&[&forms[..], &paths].concat(), dir.path(), 1);
+    assert!(said.contains("forms cannot be written to"), "{said}");
 }
 
 #[test]

@@ -180,8 +180,8 @@ fn jail_rows(report: &mut Report, args: &Args) {
     }
 }
 
-/// What may be done at a path. A right is good for all that lies beneath, so a directory for logs or
-/// forms that holds the root lets more be done than was meant.
+/// What may be done at a path. A right is good for all that lies beneath, so a directory for logs
+/// or forms that holds the root lets more be done than was meant.
 fn opened(args: &Args, path: &Path, what: Use) -> String {
     let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let holds_root = args.root.canonicalize().is_ok_and(|root| root.starts_with(&place));

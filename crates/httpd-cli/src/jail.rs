@@ -67,9 +67,9 @@ impl Rules {
         Rules(rules)
     }
 
-    /// For the thread that writes the log. It opens the log's path anew when it is told to, and that
-    /// makes a file: so it may make files in its directory. What is no regular file, as a FIFO or
-    /// a device, is opened by itself.
+    /// For the thread that writes the log. It opens the log's path anew when it is told to, and
+    /// that makes a file: so it may make files in its directory. What is no regular file, as a FIFO
+    /// or a device, is opened by itself.
     pub(crate) fn for_log(args: &Args) -> Rules {
         let log = match args.access_log.to_str() {
             Some("off" | "-") => return Rules(Vec::new()),
@@ -78,9 +78,12 @@ impl Rules {
         if std::fs::metadata(&log).is_ok_and(|found| !found.is_file()) {
             return Rules(vec![(log, Use::AppendTo)]);
         }
-        // Where its name is, and where a link with that name leads.
+        // Where its name is, and where a link with that name leads; but what /dev/stdout is called
+        // is no reason to write to devices.
         let places = [Some(log.clone()), log.canonicalize().ok()];
+        let is_systems = |dir: &Path| dir == Path::new("/dev") || dir.starts_with("/proc");
         let dirs = places.iter().flatten().filter_map(|log| log.parent());
+        let dirs = dirs.filter(|dir| !is_systems(dir));
         let mut rules: Vec<_> = dirs.map(|dir| (dir.to_owned(), Use::Append)).collect();
         rules.dedup();
         Rules(rules)

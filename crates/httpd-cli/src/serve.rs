@@ -9,6 +9,7 @@ use std::thread;
 use anyhow::{Context, Result, anyhow};
 use fileserve::{Access, AccessLog, CacheLimits, Files, Forms, Hosts, Options, Root, Uploads};
 use http_proto::server::{Config, Http};
+use rustix::fs::{self, access};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
@@ -16,7 +17,7 @@ use tcp_core::{Limits, Pace, Running, Server};
 
 use crate::args::Args;
 use crate::auth;
-use crate::jail::{self, Rules};
+use crate::jail::{self, Jailed, Rules};
 use crate::typed::{Quoted, Typed};
 use crate::user::{self, Identity};
 
@@ -33,6 +34,8 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
     let server = bind(args, typed, &limits)?;
     if let Some(user) = &user {
         user.assume()?;
+        // What root could need not be what this user can.
+        check_forms(args)?;
     }
     let log = Arc::new(open_log(args, typed, limits.workers)?);
     // Threads that are started from here on are born in it.
@@ -269,6 +272,10 @@ fn check_forms(args: &Args) -> Result<()> {
         }
         _ => anyhow!("cannot keep forms in '{shown}': {}", in_words(&error)),
     })?;
+    access(&found, fs::Access::WRITE_OK | fs::Access::EXEC_OK).map_err(|errno| {
+        let why = in_words(&errno.into());
+        anyhow!("forms cannot be written to '{shown}': {why} - try another directory")
+    })?;
     match args.root.canonicalize().is_ok_and(|root| found.starts_with(root)) {
         true => Err(anyhow!(
             "forms kept in '{shown}' would be served to everyone - try a directory beside '{}'",
@@ -297,7 +304,9 @@ pub(crate) fn in_words(error: &io::Error) -> String {
 fn open_log(args: &Args, typed: &Typed, workers: usize) -> Result<AccessLog> {
     thread::scope(|scope| {
         let opening = || {
-            jail::enter(args, &Rules::for_log(args));
+            if let Jailed::Failed(why) = jail::enter(args, &Rules::for_log(args)) {
+                log::warn!("there is no jail for the access log's thread: {why}");
+            }
             open_log_here(args, typed, workers)
         };
         let opened = thread::Builder::new()

@@ -191,7 +191,8 @@ mod tests {
             b"-----BEGIN RSA PRIVATE KEY-----\r\n",
             b"-----BEGIN OPENSSH PRIVATE KEY-----\n",
             b"-----BEGIN PGP PRIVATE KEY BLOCK-----\n",
-            b"-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n",
+            b"-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n\
+              -----BEGIN PRIVATE KEY-----\n",
             b"PuTTY-User-Key-File-3: ssh-ed25519\n",
             b"SQLite format 3\0\x10",
             b"-- MySQL dump 10.13",

@@ -1,3 +1,5 @@
+//! That a thread in the jail can do what a server does, and nothing besides.
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -217,12 +219,15 @@ fn the_log_may_be_a_link_or_no_file_at_all() {
     let place = Place::new();
     fs::write(place.at("logs/real"), "").unwrap();
     symlink("logs/real", place.at("link")).unwrap();
-    rustix::fs::mknodat(CWD, place.at("fifo"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let real = File::open(place.at("logs/real")).unwrap();
+    let open = format!("/proc/self/fd/{}", real.as_raw_fd());
+    mknodat(CWD, place.at("fifo"), FileType::Fifo, Mode::RWXU, 0).unwrap();
     for (log, dirs) in [
         ("@link", vec![(place.at(""), Use::Append), (place.at("logs"), Use::Append)]),
         ("@new", vec![(place.at(""), Use::Append)]),
         ("@fifo", vec![(place.at("fifo"), Use::AppendTo)]),
         ("/dev/null", vec![("/dev/null".into(), Use::AppendTo)]),
+        (&open, vec![(place.at("logs"), Use::Append)]),
         ("-", vec![]),
         ("off", vec![]),
     ] {

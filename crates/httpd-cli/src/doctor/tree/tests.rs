@@ -1,3 +1,5 @@
+//! What is found in small trees.
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
