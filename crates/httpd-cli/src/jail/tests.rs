@@ -36,7 +36,7 @@ impl Place {
     }
 
     fn at(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.0.path().canonicalize().unwrap().join(name)
     }
 
     fn dir(&self, name: &str) -> OwnedFd {
