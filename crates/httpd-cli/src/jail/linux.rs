@@ -78,9 +78,11 @@ fn allow(rules: RulesetCreated, path: &Path, what: Use) -> Result<RulesetCreated
 
 fn rights(what: Use) -> BitFlags<AccessFs> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
-    // Links and devices are never made, and nothing is run.
+    // Devices, FIFOs and sockets are never made, and nothing is run. A link neither; but a file that
+    // replaces one changes places with it, which landlock takes for making one.
     let write = AccessFs::WriteFile
         | AccessFs::MakeReg
+        | AccessFs::MakeSym
         | AccessFs::RemoveFile
         | AccessFs::Refer
         | AccessFs::Truncate;
