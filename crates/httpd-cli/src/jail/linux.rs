@@ -78,8 +78,8 @@ fn allow(rules: RulesetCreated, path: &Path, what: Use) -> Result<RulesetCreated
 
 fn rights(what: Use) -> BitFlags<AccessFs> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
-    // Devices, FIFOs and sockets are never made, and nothing is run. A link neither; but a file that
-    // replaces one changes places with it, which landlock takes for making one.
+    // Devices, FIFOs and sockets are never made, and nothing is run. Nor is a link made; but a file
+    // that replaces one changes places with it, which landlock takes for making it.
     let write = AccessFs::WriteFile
         | AccessFs::MakeReg
         | AccessFs::MakeSym
