@@ -217,14 +217,13 @@ fn rights(args: &Args, access: Option<&Access>) -> String {
 }
 
 fn hosts(args: &Args) -> String {
-    match serve::hosts(args) {
-        Hosts::Any => "any is answered to".to_owned(),
-        Hosts::Named(names) => {
-            let ours = ["localhost", "127.0.0.1", "[::1]"];
-            let all: Vec<_> = ours.into_iter().chain(names.iter().map(String::as_str)).collect();
-            format!("{}; another one is refused on 127.0.0.1", all.join(", "))
-        }
+    let Hosts { any, names } = serve::hosts(args);
+    if any {
+        return "any is answered to".to_owned();
     }
+    let ours = ["localhost", "127.0.0.1", "[::1]"];
+    let all: Vec<_> = ours.into_iter().chain(names.iter().map(String::as_str)).collect();
+    format!("{}; another one is refused over a loopback address", all.join(", "))
 }
 
 fn limits(report: &mut Report, args: &Args) {
