@@ -152,10 +152,16 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "BYTES", default_value = "128M", value_parser = values::size)]
     pub(crate) cache: u64,
 
-    /// Connections at once [default: as many as the file descriptors allow, at most 60000]
+    /// Connections at once; beyond, the longest idle makes room [default: as many as the file
+    /// descriptors allow, at most 60000]
     #[arg(long, value_name = "N",
           value_parser = |text: &str| values::within::<usize>(text, 1..=1_000_000))]
     pub(crate) max_connections: Option<usize>,
+
+    /// Connections at once from one address (of IPv6, a /64) [default: no bound of its own]
+    #[arg(long, value_name = "N",
+          value_parser = |text: &str| values::within::<usize>(text, 1..=1_000_000))]
+    pub(crate) max_per_address: Option<usize>,
 
     /// Longest request line
     #[arg(long, value_name = "BYTES", default_value = "8192",
@@ -224,7 +230,7 @@ mod tests {
     fn every_flag_takes_effect() {
         let line = "httpd -b 80 -b [::]:81 --writable --auth users --hidden --no-listing --gzip \
             --cache-control max-age=60 --access-log - --log-format json -v --workers 2 \
-            --pool 3 --cache 6M --max-connections 4 \
+            --pool 3 --cache 6M --max-connections 4 --max-per-address 8 \
             --request-line-max 100 --head-max 200 --fields-max 5 \
             --body-max 1K --head-timeout 1 --idle-timeout 2 --stall-timeout 3 --min-rate 0 \
             --rate-grace 0.5 --drain 5 --host a.example --host b --on-conflict replace \
@@ -249,6 +255,7 @@ mod tests {
             (limits.workers, limits.pool, limits.max_connections),
             (Some(2), Some(3), Some(4))
         );
+        assert_eq!(limits.max_per_address, Some(8));
         assert_eq!(
             (limits.request_line_max, limits.head_max, limits.fields_max, limits.body_max),
             (100, 200, 5, 1024)

@@ -129,6 +129,7 @@ pub(crate) fn limits(args: &Args) -> Limits {
         workers: flags.workers.unwrap_or(default.workers),
         pool: flags.pool.unwrap_or(default.pool),
         connections: flags.max_connections.unwrap_or(connections),
+        per_address: flags.max_per_address,
         pace: pace(args),
         drain: flags.drain,
         ..default

@@ -5,25 +5,24 @@
 //! switches between threads, which took a third of what a short connection costs. So it accepts a
 //! batch, deals it, and wakes each worker once.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 
-use crate::limits::{ACCEPT_BATCH, ACCEPT_PAUSE, REFUSED_MAX};
+use crate::addresses::Addresses;
+use crate::crowd::{Arrival, Crowd, Unplaced};
+use crate::limits::{ACCEPT_BATCH, ACCEPT_PAUSE, DISPLACING_MAX};
+use crate::refused::Refused;
 use crate::stop::Shared;
-use crate::{Accepted, Limits, Now, Service};
-
-/// How long a refused connection is kept so that it can read why.
-const REFUSED_FOR: Duration = Duration::from_secs(1);
+use crate::{Accepted, Limits, NoRoom, Now, Service};
 
 /// The tokens of the listeners, downwards from here: no slot has one of them, since slots are
 /// numbered in 32 bits, nor has the worker's waker.
@@ -37,8 +36,14 @@ pub(crate) struct Acceptor<S> {
     service: Arc<S>,
     limits: Arc<Limits>,
     shared: Arc<Shared>,
-    /// Told that there is no room, and kept for a moment.
-    refused: VecDeque<(TcpStream, Instant)>,
+    addresses: Addresses,
+    crowd: Crowd,
+    /// Arrivals that a worker had no place for.
+    unplaced: Receiver<Unplaced>,
+    /// As many as may be are on their way to somebody else's place; a worker tells when one
+    /// has got there.
+    is_crowded: bool,
+    refused: Refused,
     /// Given up for a moment when there is no other descriptor.
     spare: Option<File>,
     /// Nobody can be accepted, mostly for want of descriptors: when that is tried again.
@@ -46,9 +51,6 @@ pub(crate) struct Acceptor<S> {
     /// Workers that have been dealt something and do not know yet.
     unaware: Vec<bool>,
 }
-
-/// A connection on its way to its worker.
-pub(crate) type Arrival = (TcpStream, Accepted);
 
 struct Listener {
     socket: TcpListener,
@@ -64,6 +66,8 @@ enum Batch {
     Empty,
     /// There may be more.
     Full,
+    /// There may be more, for whom room may be found when a worker has told.
+    Crowded,
     /// The process is out of file descriptors.
     NoDescriptor,
     /// Nobody could be accepted, for want of memory or the like.
@@ -79,6 +83,7 @@ impl<S: Service> Acceptor<S> {
         listeners: Vec<TcpListener>,
         registry: &Registry,
         doors: Vec<Sender<Arrival>>,
+        unplaced: Receiver<Unplaced>,
         service: Arc<S>,
         limits: Arc<Limits>,
         shared: Arc<Shared>,
@@ -92,11 +97,15 @@ impl<S: Service> Acceptor<S> {
         Ok(Acceptor {
             listeners: watched,
             unaware: vec![false; doors.len()],
+            addresses: Addresses::new(limits.per_address),
+            crowd: Crowd::new(doors.len(), Instant::now()),
+            unplaced,
+            is_crowded: false,
+            refused: Refused::new(limits.connections),
             doors: doors.into_iter().map(Some).collect(),
             service,
             limits,
             shared,
-            refused: VecDeque::new(),
             spare: spare_descriptor(),
             pause_until: None,
         })
@@ -117,9 +126,9 @@ impl<S: Service> Acceptor<S> {
         if let Some(until) = self.pause_until {
             return Some(until.saturating_duration_since(now));
         }
-        match self.has_waiting() {
+        match self.has_waiting() && !self.is_crowded {
             true => Some(Duration::ZERO),
-            false => (!self.refused.is_empty()).then_some(REFUSED_FOR),
+            false => self.refused.timeout(),
         }
     }
 
@@ -132,9 +141,13 @@ impl<S: Service> Acceptor<S> {
     /// the listeners, so that the kernel refuses new connections, and tells the workers that
     /// nobody will come any more.
     pub(crate) fn run(&mut self, now: Now) -> bool {
+        self.place_again(now);
         // Told of once, not with every try.
         let silent = match self.pause_until {
-            Some(until) if until > now.instant && !now.stopping => return true,
+            Some(until) if until > now.instant && !now.stopping => {
+                self.wake_unaware();
+                return true;
+            }
             pause => pause.is_some(),
         };
         self.pause_until = None;
@@ -146,6 +159,10 @@ impl<S: Service> Acceptor<S> {
             match self.accept_batch(index, now) {
                 Batch::Empty => self.listeners[index].waiting = false,
                 Batch::Full => self.listeners[index].waiting = true,
+                Batch::Crowded => {
+                    self.listeners[index].waiting = true;
+                    self.is_crowded = true;
+                }
                 Batch::NoDescriptor => {
                     if !silent {
                         log::warn!("out of file descriptors: connections wait or are refused");
@@ -162,7 +179,7 @@ impl<S: Service> Acceptor<S> {
             }
         }
         self.wake_unaware();
-        self.refused.retain(|(_, until)| *until > now.instant);
+        self.refused.expire(now.instant);
         let over = self.shared.is_over(now.instant);
         !now.stopping || (self.has_waiting() && self.pause_until.is_none() && !over)
     }
@@ -173,14 +190,14 @@ impl<S: Service> Acceptor<S> {
         for _ in 0..ACCEPT_BATCH {
             // The first worker, which runs this, has room at least in its next round.
             let Some(worker) = self.next_worker() else { return Batch::Full };
+            let (connections, most) = (self.shared.connections(), self.limits.connections);
+            if connections >= most + self.displacing_max() {
+                return Batch::Crowded;
+            }
             match self.accept(index, worker) {
                 Ok((socket, accepted)) => {
                     accepts += 1;
-                    if self.shared.connections() < self.limits.connections {
-                        self.deal(socket, accepted);
-                    } else {
-                        self.refuse(socket, accepted, now);
-                    }
+                    self.receive(socket, accepted, connections < most, now);
                 }
                 Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
                     Some(Errno::MFILE | Errno::NFILE) => return Batch::NoDescriptor,
@@ -198,29 +215,81 @@ impl<S: Service> Acceptor<S> {
         }
     }
 
+    /// How many connections may be on their way to somebody else's place.
+    fn displacing_max(&self) -> usize {
+        (self.limits.connections / 16).clamp(1, DISPLACING_MAX)
+    }
+
     /// The worker with the fewest connections of those whose channel has room.
     fn next_worker(&self) -> Option<usize> {
+        self.with_room().min_by_key(|worker| self.shared.connections_of(*worker))
+    }
+
+    fn with_room(&self) -> impl Iterator<Item = usize> {
         let has_room =
             |worker: &usize| self.doors[*worker].as_ref().is_some_and(|door| !door.is_full());
-        let with_room = (0..self.doors.len()).filter(has_room);
-        with_room.min_by_key(|worker| self.shared.connections_of(*worker))
+        (0..self.doors.len()).filter(has_room)
     }
 
     /// Takes one connection from the kernel.
-    fn accept(&self, index: usize, worker: usize) -> io::Result<Arrival> {
+    fn accept(&self, index: usize, worker: usize) -> io::Result<(TcpStream, Accepted)> {
         let Listener { socket, local, .. } = &self.listeners[index];
         let (socket, peer) = socket.accept()?;
         let local = local.or_else(|| socket.local_addr().ok()).unwrap_or(peer);
         Ok((socket, Accepted { peer, local, worker }))
     }
 
-    fn deal(&mut self, socket: TcpStream, accepted: Accepted) {
-        let worker = accepted.worker;
+    /// Finds a place for a connection just accepted.
+    fn receive(&mut self, socket: TcpStream, accepted: Accepted, has_room: bool, now: Now) {
+        let Some(guest) = self.addresses.enter(accepted.peer.ip()) else {
+            self.refuse(socket, accepted, NoRoom::Address, now);
+            return;
+        };
+        let arrival = Arrival { socket, accepted, guest, displaces: None };
+        match has_room {
+            true => self.deal(arrival),
+            false => self.displace(arrival, now.instant, now),
+        }
+    }
+
+    /// Sends a connection for which there is no room, and which `came` some time ago, to where
+    /// somebody may have been idle since before; refuses it where nobody has.
+    fn displace(&mut self, arrival: Arrival, came: Instant, now: Now) {
+        match self.crowd.place(self.with_room(), came) {
+            // In a stop the idle end anyway.
+            Some((worker, displaces)) if !now.stopping => {
+                let accepted = Accepted { worker, ..arrival.accepted };
+                self.deal(Arrival { accepted, displaces: Some(displaces), ..arrival });
+            }
+            _ => self.refuse(arrival.socket, arrival.accepted, NoRoom::Server, now),
+        }
+    }
+
+    /// Sees to those that have come back from a worker that had no place for them.
+    fn place_again(&mut self, now: Now) {
+        self.is_crowded = false;
+        while let Ok(Unplaced { arrival, worker, longest }) = self.unplaced.try_recv() {
+            self.shared.leave(worker);
+            self.crowd.note(worker, longest);
+            let came = arrival.displaces.map_or(now.instant, |displaces| displaces.came);
+            let has_room = self.shared.connections() < self.limits.connections;
+            match self.next_worker().filter(|_| has_room) {
+                Some(worker) => {
+                    let accepted = Accepted { worker, ..arrival.accepted };
+                    self.deal(Arrival { accepted, displaces: None, ..arrival });
+                }
+                None => self.displace(arrival, came, now),
+            }
+        }
+    }
+
+    fn deal(&mut self, arrival: Arrival) {
+        let worker = arrival.accepted.worker;
         self.shared.enter(worker);
         self.unaware[worker] = true;
         // There is room, since nobody else sends: it fails only when the worker has ended.
         let door = self.doors[worker].as_ref();
-        if door.is_none_or(|door| door.try_send((socket, accepted)).is_err()) {
+        if door.is_none_or(|door| door.try_send(arrival).is_err()) {
             log::error!("worker {worker} has ended; the others go on without it");
             self.shared.leave(worker);
             self.doors[worker] = None;
@@ -237,21 +306,15 @@ impl<S: Service> Acceptor<S> {
         }
     }
 
-    /// Tells a connection that there is no room, and keeps it for a moment: closed at once, its
-    /// unread request would turn the close into a reset, which can overtake the answer.
-    fn refuse(&mut self, socket: TcpStream, accepted: Accepted, now: Now) {
+    /// Tells a connection that there is no room.
+    fn refuse(&mut self, socket: TcpStream, accepted: Accepted, why: NoRoom, now: Now) {
         let accepted = Accepted { worker: 0, ..accepted };
-        let refusal = catch_unwind(AssertUnwindSafe(|| self.service.refusal(&accepted, now)));
-        let refusal = refusal.unwrap_or_else(|_| {
+        let told = catch_unwind(AssertUnwindSafe(|| self.service.refusal(&accepted, why, now)));
+        let told = told.unwrap_or_else(|_| {
             log::error!("the service panicked when it refused a connection");
             Vec::new()
         });
-        let _ = crate::sys::send(&socket, &[io::IoSlice::new(&refusal)], false);
-        let _ = socket.shutdown(Shutdown::Write);
-        if self.refused.len() == REFUSED_MAX {
-            self.refused.pop_front();
-        }
-        self.refused.push_back((socket, now.instant + REFUSED_FOR));
+        self.refused.push(socket, &told, now.instant);
     }
 
     /// Out of descriptors: the spare one is given up for a moment, to tell the one who has
@@ -261,7 +324,7 @@ impl<S: Service> Acceptor<S> {
         if self.spare.take().is_some()
             && let Ok((socket, accepted)) = self.accept(index, 0)
         {
-            self.refuse(socket, accepted, now);
+            self.refuse(socket, accepted, NoRoom::Server, now);
             self.refused.clear();
         }
         self.spare = spare_descriptor();

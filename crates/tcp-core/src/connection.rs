@@ -8,6 +8,7 @@ use std::time::Instant;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
+use crate::addresses::Guest;
 use crate::closer::Closer;
 use crate::limits::{STEP_COST, WIDE_TURNS, later};
 use crate::pool::Lane;
@@ -25,6 +26,8 @@ mod sending;
 pub(crate) struct Connection<S> {
     pub(crate) socket: TcpStream,
     accepted: Accepted,
+    /// Counts it among those of its address as long as it is.
+    _guest: Option<Guest>,
     session: S,
     /// Received and not consumed.
     unread: Vec<u8>,
@@ -86,12 +89,14 @@ impl<S: Session> Connection<S> {
     pub(crate) fn new(
         socket: TcpStream,
         accepted: Accepted,
+        guest: Option<Guest>,
         session: S,
         now: Now,
     ) -> Connection<S> {
         Connection {
             socket,
             accepted,
+            _guest: guest,
             session,
             unread: Vec::new(),
             output: Output::default(),
@@ -200,8 +205,8 @@ impl<S: Session> Connection<S> {
                     Some(turn) => return turn,
                     None => continue,
                 },
-                Wait::Read { .. } if self.ended => return Turn::Closed,
-                Wait::Read { .. } => match self.receive(ready, lent) {
+                Wait::Read { .. } | Wait::Idle { .. } if self.ended => return Turn::Closed,
+                Wait::Read { .. } | Wait::Idle { .. } => match self.receive(ready, lent) {
                     Ok((received, told)) => {
                         budget = budget.saturating_sub(received);
                         self.advance(received, told, lent);
@@ -308,9 +313,23 @@ impl<S: Session> Connection<S> {
                 Some(limits.pace.deadline(owing.start, owing.last, owing.octets))
             }
             (None, Some(until), _) => Some(until),
-            (None, None, Wait::Read { deadline }) => Some(deadline),
+            (None, None, Wait::Read { deadline } | Wait::Idle { deadline, .. }) => Some(deadline),
             _ => None,
         }
+    }
+
+    /// Since when the session has been asked nothing, as far as it knows, while it owes nothing.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        match self.wait {
+            Wait::Idle { since, .. } if self.output.is_empty() => Some(since),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing has come that the session does not know of: the kernel may not have told.
+    pub(crate) fn is_silent(&self) -> bool {
+        let peeked = retry(|| self.socket.peek(&mut [0]));
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     fn is_due(&self, lent: &Lent<'_>) -> bool {

@@ -62,27 +62,31 @@
 //! A connection is dealt to the worker that has the fewest and stays with it, so one worker can be
 //! busier than another; in return no connection is ever shared, locked or handed over while it is
 //! served. Connections are accepted at the pace of the first worker: while its own keep it busy,
-//! new ones wait, also for others that are not. Workers never block, so a session must not either;
+//! new ones wait, also for others that are not. A full server gives up the connection that has
+//! been idle longest for one that may have nothing to ask either. Workers never block, so a session must not either;
 //! whatever might goes to the pool and pays two hand-overs, about 10 us.
 
 mod acceptor;
+mod addresses;
 mod closer;
 mod connection;
-mod deadlines;
+mod crowd;
 mod input;
 mod limits;
 mod output;
 mod pool;
+mod refused;
 mod room;
 mod server;
 mod session;
 mod slots;
 mod stop;
 mod sys;
+mod timeline;
 mod worker;
 
 pub use input::{Input, Tick};
 pub use limits::{Limits, Pace};
 pub use output::Output;
 pub use server::{Running, Server, Stopper};
-pub use session::{Accepted, Now, Service, Session, Wait};
+pub use session::{Accepted, NoRoom, Now, Service, Session, Wait};

@@ -11,7 +11,9 @@ pub struct Limits {
     /// [may take long](crate::Wait::LongPool). Default: four per worker, since they mostly wait for
     /// disks.
     pub pool: usize,
-    /// Connections open at once. Full: a further one is told [`Service::refusal`] and closed.
+    /// Connections open at once. Full: a further one gets the place of the one that has been
+    /// [idle](crate::Wait::Idle) longest. Where none is idle it is told [`Service::refusal`] and
+    /// closed.
     ///
     /// Every connection takes one file descriptor and what its session opens takes more, so
     /// see [`Limits::connections_within`]. Default: what the customary limit of 1,024
@@ -19,6 +21,12 @@ pub struct Limits {
     ///
     /// [`Service::refusal`]: crate::Service::refusal
     pub connections: usize,
+    /// Connections open at once from one IPv4 address, or from the IPv6 addresses that have the
+    /// first 64 bits in common. Beyond: a further one is told [`Service::refusal`] and closed.
+    /// Default: `None`, any number. A proxy in front has one address for all.
+    ///
+    /// [`Service::refusal`]: crate::Service::refusal
+    pub per_address: Option<usize>,
     /// Bytes that one connection may keep unconsumed, and that one read takes in at most; at
     /// least 1. Full: a session that neither consumes nor closes is reset. Default: 64 KiB.
     pub input_bytes: usize,
@@ -103,7 +111,12 @@ pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The kernel's queue of connections not yet accepted; it takes the smaller of this
 /// and `net.core.somaxconn` (4,096 by default since Linux 5.4).
 pub(crate) const BACKLOG: i32 = 4096;
-/// Refused connections kept half open so that they can read why; the oldest goes first.
+/// Connections on their way to the place of an idle one at once, each a descriptor more than there
+/// are connections, or a sixteenth of these where that is less. Full: further ones wait in the
+/// kernel's queue until one has got there.
+pub(crate) const DISPLACING_MAX: usize = 64;
+/// Refused connections kept half open so that they can read why, or an eighth of the connections
+/// where that is less; the oldest goes first.
 pub(crate) const REFUSED_MAX: usize = 128;
 /// The part of a file that is looked up in the page cache, and sent, in one step; less where less
 /// is left of a turn.
@@ -142,6 +155,7 @@ impl Default for Limits {
             workers: cores,
             pool: 4 * cores,
             connections: Limits::connections_within(1024),
+            per_address: None,
             input_bytes: 64 * 1024,
             turn_bytes: 256 * 1024,
             pace: Pace::default(),

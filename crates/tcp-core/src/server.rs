@@ -139,10 +139,13 @@ impl Running {
             polls.iter().map(|_| bounded(ARRIVALS_MAX)).unzip();
         let first = polls[0].registry();
         let (limit, share) = (Arc::clone(&limits), Arc::clone(&shared));
-        let acceptor = Acceptor::new(listeners, first, doors, Arc::clone(&service), limit, share)?;
+        // Each arrival that is on its way can come back, while nobody is looking.
+        let (back, unplaced) = bounded(ARRIVALS_MAX * limits.workers);
+        let serves = Arc::clone(&service);
+        let acceptor = Acceptor::new(listeners, first, doors, unplaced, serves, limit, share)?;
         let mut acceptor = Some(acceptor);
         for (index, (poll, arrivals)) in polls.into_iter().zip(arrivals).enumerate() {
-            let (back, returns) = bounded(2 * AWAY_MAX);
+            let (home, returns) = bounded(2 * AWAY_MAX);
             let worker = Worker {
                 index,
                 poll,
@@ -152,8 +155,9 @@ impl Running {
                 closer: closer.clone(),
                 acceptor: acceptor.take(),
                 arrivals,
+                unplaced: back.clone(),
                 returns,
-                home: Home { worker: index, returns: back },
+                home: Home { worker: index, returns: home },
                 jobs: jobs.clone(),
             };
             self.spawn(format!("worker-{index}"), move || worker.run())?;

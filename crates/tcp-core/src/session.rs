@@ -23,7 +23,8 @@ pub trait Session: Send + 'static {
     /// [`Wait::LongPool`].
     fn block(&mut self) {}
 
-    /// The deadline of the last [`Wait::Read`] has passed, and all input there is has been shown.
+    /// The deadline of the last [`Wait::Read`] or [`Wait::Idle`] has passed, and all input there is
+    /// has been shown.
     fn expire(&mut self, now: Now, output: &mut Output) -> Wait {
         let _ = (now, output);
         Wait::Close
@@ -43,6 +44,14 @@ pub enum Wait {
     /// More input, or its end. `expire` is called when none has come at `deadline`.
     Read {
         /// Absolute, on the monotonic clock.
+        deadline: Instant,
+    },
+    /// The same, of a session that has been asked nothing since it owes nothing. When the server
+    /// is full, the connection that has been idle longest is closed, and a new one gets its place.
+    Idle {
+        /// Since when, at most the time of this wake-up.
+        since: Instant,
+        /// As of [`Wait::Read`].
         deadline: Instant,
     },
     /// All output sent: the kernel has taken every octet.
@@ -94,6 +103,15 @@ pub struct Accepted {
     pub worker: usize,
 }
 
+/// Why there is no room for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRoom {
+    /// There are [`Limits::connections`](crate::Limits::connections), or no descriptor is left.
+    Server,
+    /// Its address has [`Limits::per_address`](crate::Limits::per_address).
+    Address,
+}
+
 /// Makes a session for each connection.
 ///
 /// Any `Fn(&Accepted) -> S` is a service.
@@ -115,11 +133,12 @@ pub trait Service: Send + Sync + 'static {
         false
     }
 
-    /// What a connection is told that cannot be served because there are too many. Sent as far as
+    /// What a connection is told that cannot be served because there are too many, of which none is
+    /// [idle](Wait::Idle). Sent as far as
     /// the kernel takes it at once. Called on the first worker's thread; must not block. No worker
     /// owns the connection: `accepted.worker` is 0.
-    fn refusal(&self, accepted: &Accepted, now: Now) -> Vec<u8> {
-        let _ = (accepted, now);
+    fn refusal(&self, accepted: &Accepted, why: NoRoom, now: Now) -> Vec<u8> {
+        let _ = (accepted, why, now);
         Vec::new()
     }
 }

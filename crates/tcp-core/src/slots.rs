@@ -26,8 +26,10 @@ pub(crate) struct Slot<C> {
     /// `None` while the connection is away on the pool, and in a free slot.
     pub(crate) connection: Option<Box<C>>,
     pub(crate) ready: Ready,
-    /// The one entry that this slot has in the worker's deadlines.
+    /// The one entry that this slot has among the worker's deadlines.
     pub(crate) scheduled: Option<Instant>,
+    /// And the one among those that are idle.
+    pub(crate) idle: Option<Instant>,
     /// Whether the slot is in the worker's run queue or in the line for the pool.
     pub(crate) queued: bool,
     taken: bool,
@@ -57,6 +59,7 @@ impl<C> Slots<C> {
                     connection: None,
                     ready: Ready::default(),
                     scheduled: None,
+                    idle: None,
                     queued: false,
                     taken: false,
                 });
@@ -72,11 +75,12 @@ impl<C> Slots<C> {
         token(index, slot.generation)
     }
 
-    /// Gives the slot back. The caller has taken it out of deadlines.
+    /// Gives the slot back. The caller has taken it out of both timelines.
     pub(crate) fn release(&mut self, token: Token) {
         if let Some(slot) = self.get(token) {
             slot.connection = None;
             slot.scheduled = None;
+            slot.idle = None;
             slot.queued = false;
             slot.taken = false;
             self.free.push(index(token) as u32);

@@ -8,19 +8,21 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use mio::event::Event;
-use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 
-use crate::acceptor::{Acceptor, Arrival};
+use crate::acceptor::Acceptor;
 use crate::closer::Closer;
 use crate::connection::{Connection, Lent, Turn};
-use crate::deadlines::Deadlines;
+use crate::crowd::{Arrival, Unplaced};
 use crate::limits::{AWAY_MAX, EVENTS_MAX};
 use crate::pool::{Home, Job, Lane, Lanes, Return};
 use crate::room::Permit;
 use crate::slots::Slots;
 use crate::stop::Shared;
-use crate::{Accepted, Limits, Now, Output, Service, Tick};
+use crate::timeline::Timeline;
+use crate::{Limits, Now, Output, Service, Tick};
+
+mod displacing;
 
 /// The token of the worker's waker: no slot has it, since slots are numbered in 32 bits.
 pub(crate) const WAKE: Token = Token(usize::MAX);
@@ -36,6 +38,8 @@ pub(crate) struct Worker<S: Service> {
     /// The first worker's.
     pub(crate) acceptor: Option<Acceptor<S>>,
     pub(crate) arrivals: Receiver<Arrival>,
+    /// Back to the acceptor, for arrivals that find no place here.
+    pub(crate) unplaced: Sender<Unplaced>,
     pub(crate) returns: Receiver<Return<S::Session>>,
     pub(crate) home: Home<S::Session>,
     pub(crate) jobs: Lanes<Sender<Job<S::Session>>>,
@@ -44,7 +48,9 @@ pub(crate) struct Worker<S: Service> {
 /// What a running worker keeps track of.
 struct Ledger<S: Service> {
     slots: Slots<Connection<S::Session>>,
-    deadlines: Deadlines,
+    deadlines: Timeline,
+    /// Since when connections have been idle.
+    idle: Timeline,
     /// Connections with something to do now, each once.
     run: VecDeque<Token>,
     /// Connections that wait for a place on the pool, first come first served.
@@ -67,7 +73,8 @@ impl<S: Service> Worker<S> {
     pub(crate) fn run(mut self) {
         let mut ledger = Ledger {
             slots: Slots::new(),
-            deadlines: Deadlines::default(),
+            deadlines: Timeline::default(),
+            idle: Timeline::default(),
             run: VecDeque::new(),
             pool_lines: Lanes::default(),
             away: Lanes::default(),
@@ -127,7 +134,7 @@ impl<S: Service> Worker<S> {
             return Some(Duration::ZERO);
         }
         let stop = self.shared.drain_until();
-        let next = ledger.deadlines.next().into_iter().chain(stop).min();
+        let next = ledger.deadlines.first().map(|(at, _)| at).into_iter().chain(stop).min();
         let now = Instant::now();
         let accept = self.acceptor.as_ref().and_then(|acceptor| acceptor.timeout(now));
         // Rounded up, so that the deadline has passed when the wait ends.
@@ -145,21 +152,30 @@ impl<S: Service> Worker<S> {
     }
 
     fn take_arrivals(&self, ledger: &mut Ledger<S>, now: Now) {
+        let mut is_awaited = false;
         loop {
             match self.arrivals.try_recv() {
-                Ok((socket, accepted)) => self.admit(ledger, socket, accepted, now),
-                Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Disconnected) => {
-                    ledger.no_arrivals = true;
-                    return;
+                Ok(arrival) if arrival.displaces.is_some() => {
+                    is_awaited = true;
+                    self.displace(ledger, arrival, now);
+                }
+                Ok(arrival) => self.admit(ledger, arrival, now),
+                Err(error) => {
+                    ledger.no_arrivals |= error == TryRecvError::Disconnected;
+                    break;
                 }
             }
+        }
+        // The acceptor may be waiting for what has become of them.
+        if is_awaited {
+            self.shared.wake(0);
         }
     }
 
     /// Takes a new connection in. It is watched when it first waits for something: one that asks,
     /// is answered and closed in its first turn never is.
-    fn admit(&self, ledger: &mut Ledger<S>, socket: TcpStream, accepted: Accepted, now: Now) {
+    fn admit(&self, ledger: &mut Ledger<S>, arrival: Arrival, now: Now) {
+        let Arrival { socket, accepted, guest, .. } = arrival;
         let open = AssertUnwindSafe(|| self.service.open(&accepted));
         let Ok(session) = catch_unwind(open) else {
             log::error!("no session for the connection from {}: a panic", accepted.peer);
@@ -168,7 +184,7 @@ impl<S: Service> Worker<S> {
         };
         let token = ledger.slots.reserve();
         let slot = ledger.slots.get(token).expect("reserved just now");
-        slot.connection = Some(Box::new(Connection::new(socket, accepted, session, now)));
+        slot.connection = Some(Box::new(Connection::new(socket, accepted, guest, session, now)));
         slot.queued = true;
         ledger.run.push_back(token);
     }
@@ -218,9 +234,12 @@ impl<S: Service> Worker<S> {
         let Some(slot) = ledger.slots.get(token) else { return };
         match turn {
             Turn::Parked => {
-                let due = slot.connection.as_ref().and_then(|c| c.due(&self.limits));
-                if let Some(due) = due {
+                let Some(connection) = &slot.connection else { return };
+                if let Some(due) = connection.due(&self.limits) {
                     ledger.deadlines.schedule(token, &mut slot.scheduled, due);
+                }
+                if let Some(since) = connection.idle_since() {
+                    ledger.idle.schedule(token, &mut slot.idle, since);
                 }
             }
             Turn::Again if !slot.queued => {
@@ -237,6 +256,7 @@ impl<S: Service> Worker<S> {
             }
             Turn::Closed => {
                 ledger.deadlines.cancel(token, &mut slot.scheduled);
+                ledger.idle.cancel(token, &mut slot.idle);
                 if let Some(connection) = slot.connection.take() {
                     self.closer.let_go_all(connection.close(now));
                 }

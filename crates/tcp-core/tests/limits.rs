@@ -12,11 +12,11 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::{STACK_BYTES, read, read_all, read_exactly, script, serve};
 use support::{Script, alone, bind, connect, echo, entries, eventually, limits, many_descriptors};
-use tcp_core::{Accepted, Input, Limits, Now, Output, Service, Wait};
+use tcp_core::{Accepted, Input, Limits, NoRoom, Now, Output, Service, Wait};
 
 /// Echoes; tells who comes too many.
 struct Popular {
-    refusal: fn(&Accepted) -> Vec<u8>,
+    refusal: fn(&Accepted, NoRoom) -> Vec<u8>,
 }
 
 impl Service for Popular {
@@ -26,8 +26,8 @@ impl Service for Popular {
         script(echo)
     }
 
-    fn refusal(&self, accepted: &Accepted, _: Now) -> Vec<u8> {
-        (self.refusal)(accepted)
+    fn refusal(&self, accepted: &Accepted, why: NoRoom, _: Now) -> Vec<u8> {
+        (self.refusal)(accepted, why)
     }
 }
 
@@ -41,10 +41,10 @@ fn gets_a_place(address: SocketAddr) -> bool {
 #[test]
 fn one_connection_too_many_is_told_why_and_a_place_is_free_again_later() {
     let limits = Limits { connections: 3, ..limits() };
-    let refusal = |accepted: &Accepted| {
+    let refusal = |accepted: &Accepted, why: NoRoom| {
         // Time enough for the client's bytes to come: they will never be read.
         thread::sleep(Duration::from_millis(2));
-        assert_eq!(accepted.worker, 0);
+        assert_eq!((accepted.worker, why), (0, NoRoom::Server));
         format!("full for {} at {}", accepted.peer, accepted.local).into_bytes()
     };
     let server = serve(limits, Popular { refusal });
@@ -72,7 +72,7 @@ fn one_connection_too_many_is_told_why_and_a_place_is_free_again_later() {
 fn a_panic_in_the_refusal_costs_only_the_one_refused() {
     let server = serve(
         Limits { connections: 1, ..limits() },
-        Popular { refusal: |_| panic!("a panic on purpose") },
+        Popular { refusal: |_, _| panic!("a panic on purpose") },
     );
     let mut guest = server.connect();
     guest.write_all(b"x").unwrap();
@@ -82,6 +82,37 @@ fn a_panic_in_the_refusal_costs_only_the_one_refused() {
     }
     drop(guest);
     eventually("a place is free", || gets_a_place(server.address));
+}
+
+#[test]
+fn an_address_has_as_many_connections_as_it_may_and_others_have_theirs() {
+    let from = |address: [u8; 4], server: SocketAddr| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.unwrap();
+        socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
+        socket.connect(&server.into()).unwrap();
+        socket.set_read_timeout(Some(support::LONG)).unwrap();
+        TcpStream::from(socket)
+    };
+    let (here, there) = ([127, 0, 0, 1], [127, 0, 0, 2]);
+    for workers in [1, 2] {
+        let limits = Limits { per_address: Some(2), workers, ..limits() };
+        let refusal = |_: &Accepted, why: NoRoom| format!("{why:?}").into_bytes();
+        let server = serve(limits, Popular { refusal });
+        let mut guests: Vec<TcpStream> =
+            [here, here, there, there].map(|address| from(address, server.address)).into();
+        for guest in &mut guests {
+            guest.write_all(b"x").unwrap();
+            assert_eq!(read_exactly(guest, 1), b"x");
+        }
+        for _ in 0..10 {
+            assert_eq!(read_all(&mut from(here, server.address)), b"Address");
+        }
+        // Those refused count for nothing, and who leaves makes room.
+        drop(guests.remove(0));
+        eventually("a place is free", || gets_a_place(server.address));
+        assert_eq!(read_all(&mut from(there, server.address)), b"Address");
+    }
 }
 
 #[test]
@@ -191,7 +222,7 @@ fn told(port: u16) -> Vec<u8> {
 #[test]
 fn out_of_descriptors_the_acceptor_neither_spins_nor_dies() {
     alone("out_of_descriptors_the_acceptor_neither_spins_nor_dies", || {
-        let refusal = |accepted: &Accepted| told(accepted.peer.port());
+        let refusal = |accepted: &Accepted, _: NoRoom| told(accepted.peer.port());
         let server = serve(limits(), Popular { refusal });
         assert!(gets_a_place(server.address));
         // The clients' descriptors must be taken before the limit falls.

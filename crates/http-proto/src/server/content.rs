@@ -140,7 +140,7 @@ impl<H: Handler> HttpSession<H> {
         match throw_away(&mut self.connection, &self.shared, transfer, turn) {
             Ok(Some(wait)) => Some(wait),
             Ok(None) if transfer.octets <= UNWANTED_BYTES_MAX => {
-                self.rest(turn.now);
+                self.rest(turn.now, self.shared.config.idle_timeout);
                 None
             }
             // The request has had its answer; a second one would be taken for the next one's.

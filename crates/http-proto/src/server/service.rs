@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tcp_core::{Accepted, Now, Pace, Service};
+use tcp_core::{Accepted, NoRoom, Now, Pace, Service};
 
 use super::session::HttpSession;
 use super::{Exchange, Handler};
@@ -79,7 +79,7 @@ impl<H: Handler> Service for Http<H> {
 
     /// 503 with Retry-After (RFC 9110 §15.6.4): the client may be luckier in a second. It is an
     /// answer like any other, and recorded like one.
-    fn refusal(&self, accepted: &Accepted, now: Now) -> Vec<u8> {
+    fn refusal(&self, accepted: &Accepted, why: NoRoom, now: Now) -> Vec<u8> {
         let page = crate::error_page::html(Status::SERVICE_UNAVAILABLE);
         let mut fields = FieldBlock::default();
         fields.push("Content-Type", crate::error_page::CONTENT_TYPE.as_bytes());
@@ -104,7 +104,10 @@ impl<H: Handler> Service for Http<H> {
             head: None,
             status: Status::SERVICE_UNAVAILABLE,
             sent: page.len() as u64,
-            reason: Some("full"),
+            reason: Some(match why {
+                NoRoom::Server => "full",
+                NoRoom::Address => "address-full",
+            }),
         });
         out
     }

@@ -1,7 +1,7 @@
 //! The life of one HTTP connection: what it reads, whom it asks, what it waits for.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tcp_core::{Accepted, Input, Now, Output, Session, Tick, Wait};
 
@@ -35,8 +35,9 @@ pub(super) struct Turn<'t, 'i> {
 pub(super) enum State {
     /// Accepted, and nothing has come yet.
     New,
-    /// Between requests, or behind an empty line before one; cut at the deadline.
-    Idle { deadline: Instant },
+    /// Between requests, or behind an empty line before one; cut at the deadline, or before when
+    /// the server is full.
+    Idle { since: Instant, deadline: Instant },
     /// In a head that must be complete by the deadline.
     Head { deadline: Instant },
     /// Content comes that no handler wants; the request is answered after it.
@@ -90,8 +91,7 @@ impl<H: Handler> Session for HttpSession<H> {
         loop {
             let wait = match &mut self.state {
                 State::New => {
-                    let deadline = now.instant + self.shared.config.head_timeout;
-                    self.state = State::Idle { deadline };
+                    self.rest(now, self.shared.config.head_timeout);
                     None
                 }
                 State::Idle { .. } | State::Head { .. } => self.read_head(turn),
@@ -193,7 +193,9 @@ impl<H: Handler> HttpSession<H> {
             Event::NeedMore => {
                 let deadline = match self.state {
                     State::Head { deadline } => deadline,
-                    State::Idle { deadline } if nothing => deadline,
+                    State::Idle { since, deadline } if nothing => {
+                        return Some(Wait::Idle { since, deadline });
+                    }
                     _ => {
                         let deadline = turn.now.instant + config.head_timeout;
                         self.state = State::Head { deadline };
@@ -298,7 +300,7 @@ impl<H: Handler> HttpSession<H> {
     pub(super) fn go_on(&mut self, then: Then, now: Now) -> Option<Wait> {
         self.state = State::Over;
         match then {
-            Then::Next => self.rest(now),
+            Then::Next => self.rest(now, self.shared.config.idle_timeout),
             Then::Skip => self.state = State::Skip { transfer: Transfer::new(now) },
             Then::Close => return Some(Wait::Close),
             Then::Linger => return Some(Wait::Linger),
@@ -306,9 +308,9 @@ impl<H: Handler> HttpSession<H> {
         None
     }
 
-    /// Waits for the next request.
-    pub(super) fn rest(&mut self, now: Now) {
-        self.state = State::Idle { deadline: now.instant + self.shared.config.idle_timeout };
+    /// Waits for the next request, but not for ever.
+    pub(super) fn rest(&mut self, now: Now, timeout: Duration) {
+        self.state = State::Idle { since: now.instant, deadline: now.instant + timeout };
     }
 
     /// Takes note that a request without content is complete.

@@ -16,15 +16,15 @@ fn head(path: &str) -> String {
 
 #[test]
 fn requests_are_answered_in_their_order_wherever_the_answer_comes_from() {
-    check(get("/now"), "200 \"now\"", "GET /now HTTP/1.1 200 3", "read");
-    check(get("/pool"), "200 \"pool\"", "GET /pool HTTP/1.1 200 4", "read");
-    check(get("/none-such"), "404 \"?\"", "GET /none-such HTTP/1.1 404 not-found 1", "read");
+    check(get("/now"), "200 \"now\"", "GET /now HTTP/1.1 200 3", "idle");
+    check(get("/pool"), "200 \"pool\"", "GET /pool HTTP/1.1 200 4", "idle");
+    check(get("/none-such"), "404 \"?\"", "GET /none-such HTTP/1.1 404 not-found 1", "idle");
     check(
         [get("/pool"), get("/now"), get("/file"), get("/empty"), get("/pool")].concat(),
         "200 \"pool\" | 200 \"now\" | 200 \"package\" | 200 | 200 \"pool\"",
         "GET /pool HTTP/1.1 200 4 | GET /now HTTP/1.1 200 3 | GET /file HTTP/1.1 200 7 | \
          GET /empty HTTP/1.1 200 0 | GET /pool HTTP/1.1 200 4",
-        "read",
+        "idle",
     );
 }
 
@@ -35,11 +35,11 @@ fn head_is_get_without_the_content() {
         "200 (3) | 200 \"now\" | 200 (4) | 200 (7) | 200",
         "HEAD /now HTTP/1.1 200 0 | GET /now HTTP/1.1 200 3 | HEAD /pool HTTP/1.1 200 0 | \
          HEAD /file HTTP/1.1 200 0 | HEAD /empty HTTP/1.1 200 0",
-        "read",
+        "idle",
     );
-    check(head("/long"), "200 (100000)", "HEAD /long HTTP/1.1 200 0", "read");
-    check(head("/none"), "204", "HEAD /none HTTP/1.1 204 0", "read");
-    check(head("/x"), "404 (1)", "HEAD /x HTTP/1.1 404 not-found 0", "read");
+    check(head("/long"), "200 (100000)", "HEAD /long HTTP/1.1 200 0", "idle");
+    check(head("/none"), "204", "HEAD /none HTTP/1.1 204 0", "idle");
+    check(head("/x"), "404 (1)", "HEAD /x HTTP/1.1 404 not-found 0", "idle");
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn statuses_without_content_have_none_and_no_length() {
         [get("/none"), get("/same"), get("/now")].concat(),
         "204 | 304 | 200 \"now\"",
         "GET /none HTTP/1.1 204 0 | GET /same HTTP/1.1 304 0 | GET /now HTTP/1.1 200 3",
-        "read",
+        "idle",
     );
 }
 
@@ -57,7 +57,7 @@ fn an_old_client_is_kept_if_it_asks_and_told_so() {
     let old = |fields: &str| format!("GET /now HTTP/1.0\r\n{fields}\r\n");
     let note = "GET /now HTTP/1.0 200 3";
     check(old(""), "200 close \"now\"", note, "close");
-    check(old("Connection: keep-alive\r\n"), "200 keep-alive \"now\"", note, "read");
+    check(old("Connection: keep-alive\r\n"), "200 keep-alive \"now\"", note, "idle");
     check(old("Connection: keep-alive, close\r\n"), "200 close \"now\"", note, "close");
     check(
         [old("Connection: keep-alive\r\n"), old("")].concat(),
@@ -76,7 +76,7 @@ fn a_long_response_is_recorded_when_it_has_gone() {
     talk.run();
     assert_eq!(talk.answers(), "200 100000 octets | 200 \"now\"");
     assert_eq!(talk.notes(), "GET /long HTTP/1.1 200 100000 | GET /now HTTP/1.1 200 3");
-    assert_eq!(talk.waits(), "read");
+    assert_eq!(talk.waits(), "idle");
 }
 
 #[test]
@@ -157,8 +157,8 @@ fn a_record_knows_when_and_how_long() {
     let mut output = Output::default();
     assert_eq!(session.advance(now(0), &mut input, &mut output), Wait::Pool);
     session.block();
-    let deadline = now(3).instant + Duration::from_secs(60);
-    assert_eq!(session.advance(now(3), &mut input, &mut output), Wait::Read { deadline });
+    let (since, deadline) = (now(3).instant, now(63).instant);
+    assert_eq!(session.advance(now(3), &mut input, &mut output), Wait::Idle { since, deadline });
 }
 
 /// One instant for all of a test.

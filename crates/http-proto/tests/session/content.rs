@@ -42,22 +42,22 @@ fn an_upload_is_answered_when_it_is_complete() {
         [&sized("PUT", "/put", "hello"), NEXT].concat(),
         &format!("201 \"hello\" | {NOW}"),
         &format!("PUT /put HTTP/1.1 201 5 | {NOTED}"),
-        "read",
+        "idle",
     );
     check(
         [&chunked("POST", "/put", "2\r\nhe\r\n3;x\r\nllo\r\n0\r\nX: y\r\n\r\n"), NEXT].concat(),
         &format!("201 \"hello\" | {NOW}"),
         &format!("POST /put HTTP/1.1 201 5 | {NOTED}"),
-        "read",
+        "idle",
     );
-    check(sized("PUT", "/put", ""), "201", "PUT /put HTTP/1.1 201 0", "read");
-    check(chunked("PUT", "/put", "0\r\n\r\n"), "201", "PUT /put HTTP/1.1 201 0", "read");
+    check(sized("PUT", "/put", ""), "201", "PUT /put HTTP/1.1 201 0", "idle");
+    check(chunked("PUT", "/put", "0\r\n\r\n"), "201", "PUT /put HTTP/1.1 201 0", "idle");
     let long = "x".repeat(300_000);
     check_long(
         &[&sized("PUT", "/put", &long), NEXT].concat(),
         &format!("201 300000 octets | {NOW}"),
         &format!("PUT /put HTTP/1.1 201 300000 | {NOTED}"),
-        "read",
+        "idle",
     );
 }
 
@@ -93,17 +93,17 @@ fn content_that_a_method_has_no_use_for_is_read_before_the_answer() {
             [&sized(method, "/now", "hello"), NEXT].concat(),
             &format!("200 {shown} | {NOW}"),
             &format!("{method} /now HTTP/1.1 200 {sent} | {NOTED}"),
-            "read",
+            "idle",
         );
     }
     check(
         [&chunked("GET", "/pool", "5\r\nhello\r\n0\r\n\r\n"), NEXT].concat(),
         &format!("200 \"pool\" | {NOW}"),
         &format!("GET /pool HTTP/1.1 200 4 | {NOTED}"),
-        "read",
+        "idle",
     );
     // It is no request of its own.
-    check(sized("GET", "/pool", NEXT), "200 \"pool\"", "GET /pool HTTP/1.1 200 4", "read");
+    check(sized("GET", "/pool", NEXT), "200 \"pool\"", "GET /pool HTTP/1.1 200 4", "idle");
 }
 
 /// A handler that asks for content which has been thrown away gets none - and not the next request.
@@ -114,7 +114,7 @@ fn content_thrown_away_is_not_received_later() {
             [&sized(method, "/put", "hello"), &sized("PUT", "/put", "abc"), NEXT].concat(),
             &format!("201 | 201 \"abc\" | {NOW}"),
             &format!("{method} /put HTTP/1.1 201 0 | PUT /put HTTP/1.1 201 3 | {NOTED}"),
-            "read",
+            "idle",
         );
     }
 }
@@ -124,9 +124,9 @@ fn unwanted_content_has_a_bound() {
     let answers = format!("200 \"now\" | {NOW}");
     let notes = format!("GET /now HTTP/1.1 200 3 | {NOTED}");
     let full = "x".repeat(UNWANTED);
-    check_long(&[&sized("GET", "/now", &full), NEXT].concat(), &answers, &notes, "read");
+    check_long(&[&sized("GET", "/now", &full), NEXT].concat(), &answers, &notes, "idle");
     let chunks = format!("{UNWANTED:x}\r\n{full}\r\n0\r\n\r\n");
-    check_long(&[&chunked("GET", "/now", &chunks), NEXT].concat(), &answers, &notes, "read");
+    check_long(&[&chunked("GET", "/now", &chunks), NEXT].concat(), &answers, &notes, "idle");
 
     let refused = "GET /now HTTP/1.1 413 content-too-large page";
     let over = format!("{full}x");
@@ -175,7 +175,7 @@ fn a_refused_upload_keeps_the_connection_if_the_rest_is_little() {
             [&sized("PUT", path, "hello"), NEXT].concat(),
             &format!("403 \"no\" | {NOW}"),
             &format!("{note} | {NOTED}"),
-            "read",
+            "idle",
         );
         // Of a length that nobody has told: refused and told so. Nothing behind is ever read.
         check(
@@ -189,7 +189,7 @@ fn a_refused_upload_keeps_the_connection_if_the_rest_is_little() {
             &[&sized("PUT", path, &full), NEXT].concat(),
             &format!("403 \"no\" | {NOW}"),
             &format!("{note} | {NOTED}"),
-            "read",
+            "idle",
         );
         // Too long, as announced: refused and told so. Nothing behind is ever read.
         let over = format!("{full}x");
@@ -210,7 +210,7 @@ fn an_upload_that_fails_half_way_ends_the_connection() {
         [&sized("PUT", "/full", "hello, world"), NEXT].concat(),
         &format!("507 \"full\" | {NOW}"),
         &format!("{note} | {NOTED}"),
-        "read",
+        "idle",
     );
     let long = "x".repeat(200_000);
     check_long(
@@ -219,7 +219,7 @@ fn an_upload_that_fails_half_way_ends_the_connection() {
         note,
         "linger",
     );
-    check(sized("PUT", "/full", "hello"), "201 \"hello\"", "PUT /full HTTP/1.1 201 5", "read");
+    check(sized("PUT", "/full", "hello"), "201 \"hello\"", "PUT /full HTTP/1.1 201 5", "idle");
 }
 
 #[test]

@@ -19,20 +19,20 @@ fn content_that_is_wanted_is_asked_for() {
     talk.say("hello");
     assert_eq!(talk.answers(), "201 \"hello\"");
     assert_eq!(talk.notes(), "PUT /put HTTP/1.1 201 5");
-    assert_eq!(talk.waits(), "read");
+    assert_eq!(talk.waits(), "idle");
     // What is sent does not depend on what has come already.
     check(
         format!("{head}hello{NEXT}"),
         &format!("100 | 201 \"hello\" | {NOW}"),
         &format!("PUT /put HTTP/1.1 201 5 | {NOTED}"),
-        "read",
+        "idle",
     );
     let head = expecting("POST", "/put", "Transfer-Encoding: chunked");
     check(
         format!("{head}5\r\nhello\r\n0\r\n\r\n"),
         "100 | 201 \"hello\"",
         "POST /put HTTP/1.1 201 5",
-        "read",
+        "idle",
     );
 }
 
@@ -47,11 +47,11 @@ fn content_that_will_be_thrown_away_is_asked_for_too() {
         format!("{head}hello{NEXT}"),
         &format!("100 | 200 \"now\" | {NOW}"),
         &format!("{NOTED} | {NOTED}"),
-        "read",
+        "idle",
     );
     // Once, also when the handler then asks for content.
     let head = expecting("DELETE", "/put", "Content-Length: 5");
-    check(format!("{head}hello"), "100 | 201", "DELETE /put HTTP/1.1 201 0", "read");
+    check(format!("{head}hello"), "100 | 201", "DELETE /put HTTP/1.1 201 0", "idle");
 }
 
 /// Whether the client still sends its content nobody can know, so the connection ends.
@@ -79,9 +79,9 @@ fn what_nobody_has_defined_fails() {
         format!("{get}{NEXT}"),
         &format!("417 page | {NOW}"),
         &format!("{} page | {NOTED}", failed("GET")),
-        "read",
+        "idle",
     );
-    check(get.replace("GET", "HEAD"), "417 (page)", &format!("{} 0", failed("HEAD")), "read");
+    check(get.replace("GET", "HEAD"), "417 (page)", &format!("{} 0", failed("HEAD")), "idle");
     // Whether content follows depends on how the client takes it.
     for method in ["PUT", "GET"] {
         check(
@@ -99,8 +99,8 @@ fn what_nobody_has_defined_fails() {
 #[test]
 fn where_there_is_nothing_to_continue_nothing_is_said() {
     let note = "GET /now HTTP/1.1 200 3";
-    check(expecting("GET", "/now", "X: y"), NOW, note, "read");
-    check(expecting("PUT", "/put", "Content-Length: 0"), "201", "PUT /put HTTP/1.1 201 0", "read");
+    check(expecting("GET", "/now", "X: y"), NOW, note, "idle");
+    check(expecting("PUT", "/put", "Content-Length: 0"), "201", "PUT /put HTTP/1.1 201 0", "idle");
     // RFC 9110 §15.2: no interim response to HTTP/1.0.
     check(
         "PUT /put HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello",

@@ -11,10 +11,10 @@ const NOTED: &str = "GET /stream HTTP/1.1 200 11";
 /// RFC 9112 §7.1: a chunk for each piece, none for an empty one, which would end the content.
 #[test]
 fn each_piece_is_a_chunk() {
-    check(GET, CHUNKS, NOTED, "read");
-    check([GET, GET].concat(), &[CHUNKS; 2].join(" | "), &[NOTED; 2].join(" | "), "read");
+    check(GET, CHUNKS, NOTED, "idle");
+    check([GET, GET].concat(), &[CHUNKS; 2].join(" | "), &[NOTED; 2].join(" | "), "idle");
     let nothing = GET.replace("/stream", "/nothing");
-    check(nothing, "200 chunks end", "GET /nothing HTTP/1.1 200 0", "read");
+    check(nothing, "200 chunks end", "GET /nothing HTTP/1.1 200 0", "idle");
 }
 
 /// RFC 9112 §6.1: never to a client that has not said HTTP/1.1; §6.3: it reads until the end.
@@ -40,9 +40,9 @@ fn no_content_is_made_where_none_belongs() {
     let head = GET.replace("GET", "HEAD");
     let answers = ["200 chunks nothing", "200 \"now\""].join(" | ");
     let notes = "HEAD /stream HTTP/1.1 200 0 | GET /now HTTP/1.1 200 3";
-    check([&head, "GET /now HTTP/1.1\r\nHost: a\r\n\r\n"].concat(), &answers, notes, "read");
+    check([&head, "GET /now HTTP/1.1\r\nHost: a\r\n\r\n"].concat(), &answers, notes, "idle");
     let same = GET.replace("/stream", "/stream-same");
-    check(same, "304", "GET /stream-same HTTP/1.1 304 0", "read");
+    check(same, "304", "GET /stream-same HTTP/1.1 304 0", "idle");
 }
 
 /// The client must not take what it has got for all there is.

@@ -62,7 +62,7 @@ impl Talk {
     /// Octets come in; goes on until the session waits for more, or for nothing.
     pub(crate) fn say(&mut self, octets: impl AsRef<[u8]>) -> &mut Talk {
         self.unread.extend_from_slice(octets.as_ref());
-        if matches!(self.wait, Wait::Read { .. }) && !octets.as_ref().is_empty() {
+        if self.reads_until().is_some() && !octets.as_ref().is_empty() {
             self.advance();
             self.run();
         }
@@ -72,7 +72,7 @@ impl Talk {
     /// The client closes its side.
     pub(crate) fn hang_up(&mut self) -> &mut Talk {
         self.ended = true;
-        if matches!(self.wait, Wait::Read { .. }) {
+        if self.reads_until().is_some() {
             self.advance();
             self.run();
         }
@@ -82,7 +82,7 @@ impl Talk {
     /// The server is told to stop, and asks its sessions.
     pub(crate) fn stop(&mut self) -> &mut Talk {
         self.now.stopping = true;
-        if matches!(self.wait, Wait::Read { .. }) {
+        if self.reads_until().is_some() {
             self.advance();
             self.run();
         }
@@ -93,7 +93,7 @@ impl Talk {
     pub(crate) fn later(&mut self, by: Duration) -> &mut Talk {
         self.now.instant += by;
         self.now.wall += by;
-        if matches!(self.wait, Wait::Read { deadline } if deadline <= self.now.instant) {
+        if self.reads_until().is_some_and(|deadline| deadline <= self.now.instant) {
             self.wait = self.session.expire(self.now, &mut self.output);
             self.run();
         }
@@ -136,8 +136,14 @@ impl Talk {
     pub(crate) fn run(&mut self) {
         for _ in 0..CALLS_MAX {
             match self.wait {
-                Wait::Read { .. } if self.ended => panic!("waits for more behind the end"),
-                Wait::Read { .. } | Wait::Close | Wait::Linger | Wait::Abort => {
+                Wait::Read { .. } | Wait::Idle { .. } if self.ended => {
+                    panic!("waits for more behind the end")
+                }
+                Wait::Read { .. }
+                | Wait::Idle { .. }
+                | Wait::Close
+                | Wait::Linger
+                | Wait::Abort => {
                     self.flush();
                     return;
                 }
@@ -159,13 +165,14 @@ impl Talk {
 
     /// Whether the session is done with its client.
     pub(crate) fn is_over(&self) -> bool {
-        !matches!(self.wait, Wait::Read { .. })
+        self.reads_until().is_none()
     }
 
     /// What the session waits for, in a word.
     pub(crate) fn waits(&self) -> &'static str {
         match self.wait {
             Wait::Read { .. } => "read",
+            Wait::Idle { .. } => "idle",
             Wait::Drain => "drain",
             Wait::Pool => "pool",
             Wait::LongPool => "long-pool",
@@ -177,9 +184,25 @@ impl Talk {
 
     /// The time left until the deadline.
     pub(crate) fn patience(&self) -> Duration {
+        match self.reads_until() {
+            Some(deadline) => deadline.saturating_duration_since(self.now.instant),
+            None => panic!("waits for {}", self.waits()),
+        }
+    }
+
+    /// The deadline for more octets, if it waits for them.
+    fn reads_until(&self) -> Option<Instant> {
         match self.wait {
-            Wait::Read { deadline } => deadline.saturating_duration_since(self.now.instant),
-            _ => panic!("waits for {}", self.waits()),
+            Wait::Read { deadline } | Wait::Idle { deadline, .. } => Some(deadline),
+            _ => None,
+        }
+    }
+
+    /// For how long it has been idle.
+    pub(crate) fn idleness(&self) -> Option<Duration> {
+        match self.wait {
+            Wait::Idle { since, .. } => Some(self.now.instant.saturating_duration_since(since)),
+            _ => None,
         }
     }
 
@@ -220,7 +243,7 @@ pub(crate) fn check(input: impl AsRef<[u8]>, answers: &str, notes: &str, waits: 
         let pieces = pieces.len();
         assert_eq!(talk.answers(), answers, "in {pieces} pieces: {}", input.escape_ascii());
         assert_eq!(talk.notes(), notes, "in {pieces} pieces: {}", input.escape_ascii());
-        assert_eq!(talk.is_over(), waits != "read", "in {pieces} pieces");
+        assert_eq!(talk.is_over(), !matches!(waits, "read" | "idle"), "in {pieces} pieces");
     }
 }
 

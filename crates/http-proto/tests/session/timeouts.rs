@@ -37,6 +37,30 @@ fn a_connection_on_which_nothing_comes_is_closed_silently() {
     assert_eq!((talk.answers().as_str(), talk.notes().as_str(), talk.waits()), ("", "", "close"));
 }
 
+/// Who is idle may be closed before its time when the server is full.
+#[test]
+fn a_connection_is_idle_between_requests_and_before_the_first() {
+    let mut talk = Talk::new();
+    talk.later(seconds(3));
+    assert_eq!(talk.idleness(), Some(seconds(3)));
+    talk.say(GET);
+    assert_eq!(talk.idleness(), Some(seconds(0)));
+    // An empty line is no request, and makes nobody look busy.
+    for nothing in ["\r", "\n"] {
+        talk.later(seconds(2)).say(nothing);
+    }
+    assert_eq!(talk.idleness(), Some(seconds(4)));
+    talk.say("G");
+    assert_eq!((talk.idleness(), talk.waits()), (None, "read"));
+    talk.say(&GET[1..]);
+    assert_eq!(talk.idleness(), Some(seconds(0)));
+    // Content that is still to be thrown away belongs to a request.
+    talk.say("PUT /refuse HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe");
+    assert_eq!((talk.idleness(), talk.waits()), (None, "read"));
+    talk.say("llo");
+    assert_eq!(talk.idleness(), Some(seconds(0)));
+}
+
 #[test]
 fn a_head_has_its_time_from_the_first_octet_however_it_drips() {
     for before in ["", GET] {
