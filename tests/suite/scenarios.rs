@@ -15,5 +15,6 @@ mod large;
 mod lifecycle;
 mod patience;
 mod real_site;
+mod starved;
 mod upload_page;
 mod uploads;

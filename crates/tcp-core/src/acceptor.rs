@@ -28,6 +28,9 @@ use crate::{Accepted, Limits, NoRoom, Now, Service};
 /// numbered in 32 bits, nor has the worker's waker.
 const LISTENER: usize = usize::MAX - 1;
 
+/// How long after a complaint there is no other.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
+
 /// What the first worker does besides.
 pub(crate) struct Acceptor<S> {
     listeners: Vec<Listener>,
@@ -44,10 +47,12 @@ pub(crate) struct Acceptor<S> {
     /// has got there.
     is_crowded: bool,
     refused: Refused,
-    /// Given up for a moment when there is no other descriptor.
+    /// Given up when there is no other descriptor, and taken again as soon as there is one.
     spare: Option<File>,
     /// Nobody can be accepted, mostly for want of descriptors: when that is tried again.
     pause_until: Option<Instant>,
+    /// When that was last told of.
+    complained: Option<Instant>,
     /// Workers that have been dealt something and do not know yet.
     unaware: Vec<bool>,
 }
@@ -108,6 +113,7 @@ impl<S: Service> Acceptor<S> {
             shared,
             spare: spare_descriptor(),
             pause_until: None,
+            complained: None,
         })
     }
 
@@ -142,15 +148,14 @@ impl<S: Service> Acceptor<S> {
     /// nobody will come any more.
     pub(crate) fn run(&mut self, now: Now) -> bool {
         self.place_again(now);
-        // Told of once, not with every try.
-        let silent = match self.pause_until {
-            Some(until) if until > now.instant && !now.stopping => {
-                self.wake_unaware();
-                return true;
-            }
-            pause => pause.is_some(),
-        };
+        if self.pause_until.is_some_and(|until| until > now.instant) && !now.stopping {
+            self.wake_unaware();
+            return true;
+        }
         self.pause_until = None;
+        if self.spare.is_none() {
+            self.spare = spare_descriptor();
+        }
         for index in 0..self.listeners.len() {
             // In a stop somebody may have come just before whom no event has told of yet.
             if !self.listeners[index].waiting && !now.stopping {
@@ -164,16 +169,14 @@ impl<S: Service> Acceptor<S> {
                     self.is_crowded = true;
                 }
                 Batch::NoDescriptor => {
-                    if !silent {
-                        log::warn!("out of file descriptors: connections wait or are refused");
+                    self.complain(now, "out of file descriptors: connections wait or are refused");
+                    match self.receive_with_spare(index, now) {
+                        true => self.is_crowded = true,
+                        false => self.starve(now),
                     }
-                    self.refuse_with_spare(index, now);
-                    self.pause_until = Some(now.instant + ACCEPT_PAUSE);
                 }
                 Batch::Failed(error) => {
-                    if !silent {
-                        log::warn!("no connection can be accepted: {error}");
-                    }
+                    self.complain(now, &format!("no connection can be accepted: {error}"));
                     self.pause_until = Some(now.instant + ACCEPT_PAUSE);
                 }
             }
@@ -239,29 +242,34 @@ impl<S: Service> Acceptor<S> {
         Ok((socket, Accepted { peer, local, worker }))
     }
 
-    /// Finds a place for a connection just accepted.
-    fn receive(&mut self, socket: TcpStream, accepted: Accepted, has_room: bool, now: Now) {
+    /// Finds a place for a connection just accepted; `false` if it is refused.
+    fn receive(&mut self, socket: TcpStream, accepted: Accepted, has_room: bool, now: Now) -> bool {
         let Some(guest) = self.addresses.enter(accepted.peer.ip()) else {
             self.refuse(socket, accepted, NoRoom::Address, now);
-            return;
+            return false;
         };
         let arrival = Arrival { socket, accepted, guest, displaces: None };
-        match has_room {
-            true => self.deal(arrival),
-            false => self.displace(arrival, now.instant, now),
+        if !has_room {
+            return self.displace(arrival, now.instant, now);
         }
+        self.deal(arrival);
+        true
     }
 
     /// Sends a connection for which there is no room, and which `came` some time ago, to where
-    /// somebody may have been idle since before; refuses it where nobody has.
-    fn displace(&mut self, arrival: Arrival, came: Instant, now: Now) {
+    /// somebody may have been idle since before; refuses it where nobody has, and says `false`.
+    fn displace(&mut self, arrival: Arrival, came: Instant, now: Now) -> bool {
         match self.crowd.place(self.with_room(), came) {
             // In a stop the idle end anyway.
             Some((worker, displaces)) if !now.stopping => {
                 let accepted = Accepted { worker, ..arrival.accepted };
                 self.deal(Arrival { accepted, displaces: Some(displaces), ..arrival });
+                true
             }
-            _ => self.refuse(arrival.socket, arrival.accepted, NoRoom::Server, now),
+            _ => {
+                self.refuse(arrival.socket, arrival.accepted, NoRoom::Server, now);
+                false
+            }
         }
     }
 
@@ -272,13 +280,16 @@ impl<S: Service> Acceptor<S> {
             self.shared.leave(worker);
             self.crowd.note(worker, longest);
             let came = arrival.displaces.map_or(now.instant, |displaces| displaces.came);
+            // Without a spare descriptor it has come with that one, which is not for keeping.
+            let has_spare = self.spare.is_some();
             let has_room = self.shared.connections() < self.limits.connections;
-            match self.next_worker().filter(|_| has_room) {
+            match self.next_worker().filter(|_| has_room && has_spare) {
                 Some(worker) => {
                     let accepted = Accepted { worker, ..arrival.accepted };
                     self.deal(Arrival { accepted, displaces: None, ..arrival });
                 }
-                None => self.displace(arrival, came, now),
+                None if !self.displace(arrival, came, now) && !has_spare => self.starve(now),
+                None => {}
             }
         }
     }
@@ -317,17 +328,32 @@ impl<S: Service> Acceptor<S> {
         self.refused.push(socket, &told, now.instant);
     }
 
-    /// Out of descriptors: the spare one is given up for a moment, to tell the one who has
-    /// waited longest rather than to leave it waiting.
-    fn refuse_with_spare(&mut self, index: usize, now: Now) {
+    /// Out of descriptors: the spare one is given up for the one who has waited longest. That one
+    /// gets the place of somebody idle, who has a descriptor: `true` while it is on the way there.
+    /// Or it is told that there is none, rather than left waiting.
+    fn receive_with_spare(&mut self, index: usize, now: Now) -> bool {
         self.refused.clear();
-        if self.spare.take().is_some()
-            && let Ok((socket, accepted)) = self.accept(index, 0)
-        {
-            self.refuse(socket, accepted, NoRoom::Server, now);
-            self.refused.clear();
+        self.spare = None;
+        match self.accept(index, 0) {
+            Ok((socket, accepted)) => self.receive(socket, accepted, false, now),
+            Err(_) => false,
         }
+    }
+
+    /// Nobody can be served for want of descriptors: gets the spare one back, and waits.
+    fn starve(&mut self, now: Now) {
+        self.refused.clear();
         self.spare = spare_descriptor();
+        self.pause_until = Some(now.instant + ACCEPT_PAUSE);
+    }
+
+    /// Tells of a lack, but not with every try.
+    fn complain(&mut self, now: Now, what: &str) {
+        let before = self.complained.map(|at| now.instant.saturating_duration_since(at));
+        if before.is_none_or(|passed| passed >= COMPLAINT_PAUSE) {
+            log::warn!("{what}");
+            self.complained = Some(now.instant);
+        }
     }
 }
 
