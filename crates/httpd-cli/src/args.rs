@@ -163,6 +163,12 @@ pub(crate) struct Limits {
           value_parser = |text: &str| values::within::<usize>(text, 1..=1_000_000))]
     pub(crate) max_per_address: Option<usize>,
 
+    /// Requests a second from one address (of IPv6, a /64), on average; five seconds' worth may
+    /// come at once [default: no bound]
+    #[arg(long, value_name = "N",
+          value_parser = |text: &str| values::within::<u32>(text, 1..=1_000_000))]
+    pub(crate) rate_per_address: Option<u32>,
+
     /// Longest request line
     #[arg(long, value_name = "BYTES", default_value = "8192",
           value_parser = |text: &str| values::within::<u16>(text, 64..=60_000))]
@@ -230,7 +236,7 @@ mod tests {
     fn every_flag_takes_effect() {
         let line = "httpd -b 80 -b [::]:81 --writable --auth users --hidden --no-listing --gzip \
             --cache-control max-age=60 --access-log - --log-format json -v --workers 2 \
-            --pool 3 --cache 6M --max-connections 4 --max-per-address 8 \
+            --pool 3 --cache 6M --max-connections 4 --max-per-address 8 --rate-per-address 9 \
             --request-line-max 100 --head-max 200 --fields-max 5 \
             --body-max 1K --head-timeout 1 --idle-timeout 2 --stall-timeout 3 --min-rate 0 \
             --rate-grace 0.5 --drain 5 --host a.example --host b --on-conflict replace \
@@ -255,7 +261,7 @@ mod tests {
             (limits.workers, limits.pool, limits.max_connections),
             (Some(2), Some(3), Some(4))
         );
-        assert_eq!(limits.max_per_address, Some(8));
+        assert_eq!((limits.max_per_address, limits.rate_per_address), (Some(8), Some(9)));
         assert_eq!(
             (limits.request_line_max, limits.head_max, limits.fields_max, limits.body_max),
             (100, 200, 5, 1024)

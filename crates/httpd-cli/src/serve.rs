@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -177,6 +178,7 @@ pub(crate) fn config(args: &Args) -> Config {
             content_bytes: flags.body_max,
         },
         head_timeout: flags.head_timeout,
+        rate_per_address: flags.rate_per_address.and_then(NonZeroU32::new),
         idle_timeout: flags.idle_timeout,
         content_pace: pace(args),
         ..Config::default()

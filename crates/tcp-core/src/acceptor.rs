@@ -244,7 +244,7 @@ impl<S: Service> Acceptor<S> {
 
     /// Finds a place for a connection just accepted; `false` if it is refused.
     fn receive(&mut self, socket: TcpStream, accepted: Accepted, has_room: bool, now: Now) -> bool {
-        let Some(guest) = self.addresses.enter(accepted.peer.ip()) else {
+        let Some(guest) = self.addresses.enter(accepted.network()) else {
             self.refuse(socket, accepted, NoRoom::Address, now);
             return false;
         };

@@ -62,9 +62,9 @@
 //! A connection is dealt to the worker that has the fewest and stays with it, so one worker can be
 //! busier than another; in return no connection is ever shared, locked or handed over while it is
 //! served. Connections are accepted at the pace of the first worker: while its own keep it busy,
-//! new ones wait, also for others that are not. A full server gives up the connection that has
-//! been idle longest for one that may have nothing to ask either. Workers never block, so a session must not either;
-//! whatever might goes to the pool and pays two hand-overs, about 10 us.
+//! new ones wait, also for others that are not. A full server gives up the connection that has been
+//! idle longest for a new one, which may have nothing to ask either. Workers never block, so a
+//! session must not either; whatever might goes to the pool and pays two hand-overs, about 10 us.
 
 mod acceptor;
 mod addresses;

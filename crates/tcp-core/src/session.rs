@@ -1,6 +1,6 @@
 //! The contract between this crate and a protocol: what a session is given, what it answers.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::{Instant, SystemTime};
 
 use crate::{Input, Output};
@@ -103,6 +103,20 @@ pub struct Accepted {
     pub worker: usize,
 }
 
+impl Accepted {
+    /// What counts as one client: the peer's IPv4 address, or of IPv6 the 64 bits that a provider
+    /// gives at least to one customer, the others being zero.
+    pub fn network(&self) -> IpAddr {
+        match self.peer.ip().to_canonical() {
+            IpAddr::V6(ip) => {
+                let [a, b, c, d, ..] = ip.segments();
+                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+            }
+            ip => ip,
+        }
+    }
+}
+
 /// Why there is no room for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoRoom {
@@ -152,5 +166,24 @@ where
 
     fn open(&self, accepted: &Accepted) -> S {
         self(accepted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_an_ipv4_address_or_64_bits() {
+        for (peer, expected) in [
+            ("10.0.0.1", "10.0.0.1"),
+            ("::ffff:10.0.0.1", "10.0.0.1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("::1", "::"),
+        ] {
+            let peer = SocketAddr::new(peer.parse().expect("an address"), 1);
+            let accepted = Accepted { peer, local: peer, worker: 0 };
+            assert_eq!(accepted.network().to_string(), expected);
+        }
     }
 }

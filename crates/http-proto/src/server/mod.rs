@@ -36,6 +36,7 @@
 mod content;
 mod exchange;
 mod handler;
+mod rates;
 mod reply;
 mod response;
 mod service;

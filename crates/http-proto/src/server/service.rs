@@ -1,10 +1,12 @@
 //! Makes a session for each connection, all of one handler and one configuration.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tcp_core::{Accepted, NoRoom, Now, Pace, Service};
 
+use super::rates::Rates;
 use super::session::HttpSession;
 use super::{Exchange, Handler};
 use crate::assembly::{Persistence, ResponseFraming, ResponseHead};
@@ -21,6 +23,8 @@ pub struct Http<H> {
 pub(crate) struct Shared<H> {
     pub(crate) handler: H,
     pub(crate) config: Config,
+    /// `None` where nobody counts.
+    pub(crate) rates: Option<Rates>,
 }
 
 /// How long a session waits for what, and what it says of itself. `Config::default()` fits most.
@@ -37,6 +41,10 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// How fast a request's content must come. Slower: 408.
     pub content_pace: Pace,
+    /// How many requests a second an address may send on average, and five seconds' worth at once.
+    /// Beyond: 429. Counted for each IPv4 address, and for each 64 bits of IPv6. Default: `None`,
+    /// any number. A proxy in front has one address for all.
+    pub rate_per_address: Option<NonZeroU32>,
     /// The Server field; empty for none. A product name without a version: RFC 9110 §10.2.4 warns
     /// of needless detail.
     pub server: &'static str,
@@ -49,6 +57,7 @@ impl Default for Config {
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             content_pace: Pace::default(),
+            rate_per_address: None,
             server: "httpd",
         }
     }
@@ -62,7 +71,8 @@ impl<H: Handler> Http<H> {
 
     /// Serves `handler` within the bounds of `config`.
     pub fn with_config(handler: H, config: Config) -> Http<H> {
-        Http { shared: Arc::new(Shared { handler, config }) }
+        let rates = config.rate_per_address.map(Rates::new);
+        Http { shared: Arc::new(Shared { handler, config, rates }) }
     }
 }
 

@@ -220,6 +220,11 @@ impl<H: Handler> HttpSession<H> {
         if bare {
             self.take_end();
         }
+        if let Some(rates) = &self.shared.rates
+            && !rates.admit(self.accepted.network(), turn.now.instant)
+        {
+            return self.answer_early(too_often(), head, turn.now, turn);
+        }
         if head.expectation == Expectation::Unknown {
             let response =
                 Response::error(Status::EXPECTATION_FAILED).reason("unknown-expectation");
@@ -341,6 +346,13 @@ pub(super) fn request<'a>(
 ) -> Request<'a> {
     let Accepted { peer, local, worker } = *accepted;
     Request { head, peer, local, worker, now, arrived }
+}
+
+/// The answer to one request too many (RFC 6585 §4). At one request a second or more, the next one
+/// may be sent a second later at the latest.
+fn too_often() -> Response {
+    let response = Response::error(Status::TOO_MANY_REQUESTS).reason("address-rate");
+    response.field("Retry-After", "1")
 }
 
 /// As much of a refused request's first line as came.

@@ -337,6 +337,7 @@ fn page(code: u16) -> Vec<u8> {
         Status::URI_TOO_LONG,
         Status::EXPECTATION_FAILED,
         Status::MISDIRECTED_REQUEST,
+        Status::TOO_MANY_REQUESTS,
         Status::FIELDS_TOO_LARGE,
         Status::NOT_IMPLEMENTED,
         Status::VERSION_NOT_SUPPORTED,

@@ -1,6 +1,7 @@
 //! Deadlines: each state that waits for the client has one, and says the right thing when it
 //! passes.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use http_proto::server::Config;
@@ -161,4 +162,25 @@ fn deadlines_are_configured() {
     assert_eq!(talk.patience(), seconds(2));
     talk.say("G");
     assert_eq!(talk.patience(), seconds(1));
+}
+
+/// Five seconds' worth at once, and then so many a second, whoever answers and whatever comes with
+/// the request.
+#[test]
+fn who_asks_too_often_is_told_429_and_may_ask_again_later() {
+    let rate_per_address = NonZeroU32::new(1);
+    let mut talk = Talk::with(Config { rate_per_address, ..Config::default() });
+    for path in ["/now", "/pool", "/now", "/none-such", "/now"] {
+        talk.say(GET.replace("/now", path));
+        assert!(!talk.answers().contains("429"), "{path}");
+    }
+    talk.notes();
+    talk.say(GET);
+    assert_eq!(talk.answers(), "429 page");
+    assert_eq!(talk.notes(), "GET /now HTTP/1.1 429 address-rate page");
+    talk.say("PUT /put HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
+    assert_eq!(talk.answers(), "429 page");
+    assert_eq!(talk.idleness(), Some(seconds(0)), "the connection goes on");
+    talk.later(seconds(1)).say([GET, GET].concat());
+    assert_eq!(talk.answers(), "200 \"now\" | 429 page");
 }
