@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::compare::peer::find_program;
-use crate::soak::gauge::raise_descriptor_limit;
-use crate::soak::server;
+use crate::trial::gauge::raise_descriptor_limit;
+use crate::trial::server;
 
 use arguments::Arguments;
 use measure::Setup;

@@ -1,5 +1,6 @@
 //! `cargo xtask`: the project's own commands.
 
+mod attack;
 mod bench;
 mod compare;
 mod corpus;
@@ -8,6 +9,7 @@ mod invariants;
 mod requirements;
 mod soak;
 mod test;
+mod trial;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,7 +21,9 @@ cargo xtask fuzz [TARGET ...] [--seconds N]  looks for inputs that break the par
 cargo xtask requirements                     only the tables of what the RFCs require
 cargo xtask corpus PATH [--base HOST:PORT]   plays a file of raw requests against httpd
 cargo xtask compare SERVER [CASE ...]        plays the cases against nginx, lighttpd or another
-cargo xtask soak [PART ...]                  many, big, slow and writing clients of a release build
+cargo xtask soak [PART ...]                  big files, and reads beside writes, of a release build
+cargo xtask attack [PART ...]                hostile clients and a broken machine, and a release build
+                   [--quick] [--minutes N]
 cargo xtask bench [WORKLOAD ...]             CPU time per request, beside nginx, h2o and others
                   [--quick] [--rounds N] [--seconds S] [--servers A,B,...] [--log on|off|both]
 ";
@@ -31,6 +35,7 @@ fn main() -> ExitCode {
         "test" => test::run(),
         "invariants" => invariants::run(workspace()),
         "requirements" => requirements::run(workspace()),
+        "attack" => attack::run(rest),
         "bench" => bench::run(rest),
         "compare" => compare::run(rest, workspace()),
         "corpus" => corpus::run(rest),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::soak::gauge::Memory;
+use crate::trial::gauge::Memory;
 
 /// The kernel's clock ticks in `/proc/PID/stat`, the same for every Linux that people run.
 const TICKS_PER_SECOND: u64 = 100;

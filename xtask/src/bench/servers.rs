@@ -13,7 +13,7 @@ use super::config::{self, CONNECTIONS_MAX, IDLE_SECONDS, Site};
 use super::process::Guarded;
 use super::wrk::pinned;
 use crate::compare::peer::{find_program, is_executable};
-use crate::soak::server;
+use crate::trial::server;
 
 /// How long a started server may take until it can be connected to.
 const START_WITHIN: Duration = Duration::from_secs(10);

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::Verdicts;
-use super::client::Client;
-use super::gauge::Memory;
-use super::server::Server;
+use crate::trial::{Terms, Verdicts};
+use crate::trial::client::Client;
+use crate::trial::gauge::Memory;
+use crate::trial::server::Server;
 
 /// More than 32 bits can count.
 const FILE_BYTES: u64 = (4 << 30) + 7;
@@ -16,7 +16,7 @@ const FILE_BYTES: u64 = (4 << 30) + 7;
 const BREAK: u64 = 3 << 30;
 const PEAK_MIB_MAX: f64 = 32.0;
 
-pub(super) fn run(verdicts: &mut Verdicts, deadline: Instant) -> Result<()> {
+pub(super) fn run(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
     let server = Server::start(&["--workers", "2"], |root| {
         Ok(File::create(root.join("large"))?.set_len(FILE_BYTES)?)
     })?;
@@ -28,7 +28,7 @@ pub(super) fn run(verdicts: &mut Verdicts, deadline: Instant) -> Result<()> {
     client.read_zeros(FILE_BYTES)?;
     print_rate("whole", FILE_BYTES, start.elapsed());
     client.ask("/nowhere", "").context("the connection is kept after 4 GiB")?;
-    ensure!(Instant::now() < deadline, "out of time");
+    terms.check_time()?;
 
     let mut client = Client::connect(server.addr)?;
     let head = client.ask("/large", "")?;

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 
-use super::Verdicts;
-use super::client::Client;
-use super::gauge::Latencies;
-use super::server::Server;
+use crate::trial::{Terms, Verdicts};
+use crate::trial::client::Client;
+use crate::trial::gauge::Latencies;
+use crate::trial::server::Server;
 
 /// Small files that are read in turn, each in a directory of its own.
 const FILES: usize = 300;
@@ -69,7 +69,7 @@ const READS: [Reads; 3] = [
 /// A path and what is there.
 type Page = (String, Vec<u8>);
 
-pub(super) fn run(verdicts: &mut Verdicts, deadline: Instant) -> Result<()> {
+pub(super) fn run(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
     for Reads { what, flags, path } in READS {
         println!("  {what}:");
         let args = [&["--writable", "--access-log", "off"], flags].concat();
@@ -83,7 +83,7 @@ pub(super) fn run(verdicts: &mut Verdicts, deadline: Instant) -> Result<()> {
         let mut measured = [const { Vec::new() }; PHASES.len()];
         for _ in 0..ROUNDS {
             for (found, (uploads, name)) in measured.iter_mut().zip(PHASES) {
-                ensure!(Instant::now() < deadline, "out of time");
+                terms.check_time()?;
                 let to = match uploads {
                     Uploads::None => None,
                     Uploads::ToAnother => Some(another),

@@ -14,18 +14,18 @@ const HEAD_BYTES_MAX: usize = 4096;
 const CONTENT_BYTES_MAX: u64 = 1 << 20;
 
 /// A connection that is kept between requests. It owns no buffer, so ten thousand cost little.
-pub(super) struct Client(TcpStream);
+pub(crate) struct Client(TcpStream);
 
 /// The head of a response.
-pub(super) struct Head {
-    pub(super) status: u16,
-    pub(super) length: u64,
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    pub(crate) length: u64,
     text: String,
 }
 
 impl Head {
     /// The value of the field `name`, in any case.
-    pub(super) fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.text.lines().find_map(|line| {
             let (found, value) = line.split_once(':')?;
             found.eq_ignore_ascii_case(name).then(|| value.trim())
@@ -34,7 +34,7 @@ impl Head {
 }
 
 impl Client {
-    pub(super) fn connect(addr: SocketAddr) -> Result<Client> {
+    pub(crate) fn connect(addr: SocketAddr) -> Result<Client> {
         let stream = TcpStream::connect_timeout(&addr, WAIT_MAX)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(WAIT_MAX))?;
@@ -43,18 +43,18 @@ impl Client {
     }
 
     /// Sends octets as they are.
-    pub(super) fn send(&mut self, octets: &[u8]) -> Result<()> {
+    pub(crate) fn send(&mut self, octets: &[u8]) -> Result<()> {
         Ok(self.0.write_all(octets)?)
     }
 
     /// Asks for `path`; `fields` are whole field lines.
-    pub(super) fn ask(&mut self, path: &str, fields: &str) -> Result<Head> {
+    pub(crate) fn ask(&mut self, path: &str, fields: &str) -> Result<Head> {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").as_bytes())?;
         self.head()
     }
 
     /// Asks for `path`, of which the content is not long.
-    pub(super) fn get(&mut self, path: &str) -> Result<Vec<u8>> {
+    pub(crate) fn get(&mut self, path: &str) -> Result<Vec<u8>> {
         let head = self.ask(path, "")?;
         ensure!(head.status == 200, "GET {path} was answered {}", head.status);
         ensure!(head.length <= CONTENT_BYTES_MAX, "GET {path}: {} octets", head.length);
@@ -64,14 +64,14 @@ impl Client {
     }
 
     /// Asks for `path` and checks that its content is `expected`.
-    pub(super) fn fetch(&mut self, path: &str, expected: &[u8]) -> Result<()> {
+    pub(crate) fn fetch(&mut self, path: &str, expected: &[u8]) -> Result<()> {
         let content = self.get(path)?;
         ensure!(content == expected, "GET {path}: the content differs");
         Ok(())
     }
 
     /// Uploads `content` to `path`, which is there already.
-    pub(super) fn replace(&mut self, path: &str, content: &[u8]) -> Result<()> {
+    pub(crate) fn replace(&mut self, path: &str, content: &[u8]) -> Result<()> {
         let length = content.len();
         let head =
             format!("PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
@@ -83,7 +83,7 @@ impl Client {
     }
 
     /// Reads `length` octets, all of which must be zero, and forgets them.
-    pub(super) fn read_zeros(&mut self, length: u64) -> Result<()> {
+    pub(crate) fn read_zeros(&mut self, length: u64) -> Result<()> {
         const STEP: usize = 1 << 20;
         let (zeros, mut buffer) = (vec![0; STEP], vec![0; STEP]);
         let mut left = length;
@@ -98,7 +98,7 @@ impl Client {
     }
 
     /// Whether the request that was sent is answered with 200.
-    pub(super) fn answer(&mut self) -> bool {
+    pub(crate) fn answer(&mut self) -> bool {
         self.head().is_ok_and(|head| head.status == 200)
     }
 

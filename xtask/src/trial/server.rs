@@ -50,21 +50,41 @@ pub(crate) fn build_release(args: &[&str]) -> Result<()> {
 }
 
 /// A running server. It is killed, and its directory removed, when this is dropped.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub(super) addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
     dir: PathBuf,
 }
 
 impl Server {
     /// Starts the server over a fresh directory that `fill` puts files into.
-    pub(super) fn start(args: &[&str], fill: impl FnOnce(&Path) -> Result<()>) -> Result<Server> {
+    pub(crate) fn start(args: &[&str], fill: impl FnOnce(&Path) -> Result<()>) -> Result<Server> {
+        Server::start_as(Command::new(binary()?), args, fill)
+    }
+
+    /// Starts the server with no more than `descriptors` file descriptors.
+    pub(crate) fn start_starved(
+        descriptors: u32,
+        args: &[&str],
+        fill: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Server> {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {descriptors} && exec \"$@\""), "sh"]);
+        shell.arg(binary()?);
+        Server::start_as(shell, args, fill)
+    }
+
+    fn start_as(
+        command: Command,
+        args: &[&str],
+        fill: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Server> {
         let dir = fresh_dir()?;
         let root = dir.join("root");
         let started = fs::create_dir(&root)
             .map_err(Into::into)
             .and_then(|()| fill(&root))
-            .and_then(|()| spawn(args, &dir, &root));
+            .and_then(|()| spawn(command, args, &dir, &root));
         match started {
             Ok((child, addr)) => Ok(Server { child, addr, dir }),
             Err(error) => {
@@ -74,14 +94,34 @@ impl Server {
         }
     }
 
+    /// The directory that is served.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.dir.join("root")
+    }
+
+    /// The directory in which the server runs, and writes its log as `access.log`.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The process id.
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Sends the server a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// The exit status, if the server has ended: its code, or `None` within for a signal's.
+    pub(crate) fn ended(&mut self) -> Result<Option<Option<i32>>> {
+        Ok(self.child.try_wait()?.map(|status| status.code()))
     }
 
     /// Asks the server to stop, and returns its exit status code once it has, `None` when it was
     /// killed or did not stop within `patience`.
-    pub(super) fn stop(mut self, patience: Duration) -> Result<Option<i32>> {
+    pub(crate) fn stop(mut self, patience: Duration) -> Result<Option<i32>> {
         let deadline = Instant::now() + patience;
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
         while Instant::now() < deadline {
@@ -113,7 +153,7 @@ fn remove(dir: &Path) {
 fn fresh_dir() -> Result<PathBuf> {
     use std::os::unix::fs::DirBuilderExt;
     for number in 0..100 {
-        let dir = std::env::temp_dir().join(format!("httpd-soak-{}-{number}", std::process::id()));
+        let dir = std::env::temp_dir().join(format!("httpd-trial-{}-{number}", std::process::id()));
         match fs::DirBuilder::new().mode(0o700).create(&dir) {
             Ok(()) => return Ok(dir),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -123,12 +163,15 @@ fn fresh_dir() -> Result<PathBuf> {
     bail!("no name is left for a temporary directory")
 }
 
-fn spawn(args: &[&str], dir: &Path, root: &Path) -> Result<(Child, SocketAddr)> {
-    let binary = binary()?;
-    let mut command = Command::new(&binary);
+fn spawn(
+    mut command: Command,
+    args: &[&str],
+    dir: &Path,
+    root: &Path,
+) -> Result<(Child, SocketAddr)> {
     command.args(["-b", "127.0.0.1:0"]).args(args).arg(root).current_dir(dir);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().with_context(|| binary.display().to_string())?;
+    let mut child = command.spawn().with_context(|| format!("{command:?}"))?;
     let stderr = child.stderr.take().context("standard error was asked to be a pipe")?;
     match listening_at(stderr) {
         Ok(addr) => Ok((child, addr)),

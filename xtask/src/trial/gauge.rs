@@ -40,9 +40,35 @@ fn kib(text: &str, name: &str) -> Option<u64> {
 }
 
 /// How many file descriptors the process `pid` has open.
-pub(super) fn descriptors(pid: u32) -> Result<usize> {
+pub(crate) fn descriptors(pid: u32) -> Result<usize> {
     let path = format!("/proc/{pid}/fd");
     Ok(fs::read_dir(&path).context(path)?.count())
+}
+
+/// What the kernel holds for all TCP connections of this machine, in KiB. Others' are in it.
+pub(crate) fn tcp_memory() -> Result<u64> {
+    let path = "/proc/net/sockstat";
+    let text = fs::read_to_string(path).context(path)?;
+    let pages = tcp_pages(&text).with_context(|| format!("{path} has no TCP memory"))?;
+    Ok(pages * rustix::param::page_size() as u64 / 1024)
+}
+
+/// The last number in a line such as `TCP: inuse 3 orphan 0 tw 0 alloc 3 mem 17`, in pages.
+fn tcp_pages(sockstat: &str) -> Option<u64> {
+    let line = sockstat.lines().find_map(|line| line.strip_prefix("TCP:"))?;
+    line.split_once(" mem ")?.1.trim().parse().ok()
+}
+
+/// Processor time that the process `pid` has taken, in all its threads and for it in the kernel.
+pub(crate) fn processor_time(pid: u32) -> Result<Duration> {
+    let mut all = Duration::ZERO;
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread that ends meanwhile takes its time along.
+        let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+        let nanoseconds = text.split_whitespace().next().and_then(|first| first.parse().ok());
+        all += Duration::from_nanos(nanoseconds.context("schedstat without a number")?);
+    }
+    Ok(all)
 }
 
 /// Raises this process's limit of descriptors as far as it may, for its children too, and returns
@@ -59,10 +85,10 @@ pub(crate) fn raise_descriptor_limit() -> Result<u64> {
 
 /// How long answers took.
 #[derive(Default)]
-pub(super) struct Latencies(Vec<Duration>);
+pub(crate) struct Latencies(Vec<Duration>);
 
 impl Latencies {
-    pub(super) fn push(&mut self, latency: Duration) {
+    pub(crate) fn push(&mut self, latency: Duration) {
         self.0.push(latency);
     }
 
@@ -75,22 +101,22 @@ impl Latencies {
     }
 
     /// In milliseconds.
-    pub(super) fn median(&self) -> f64 {
+    pub(crate) fn median(&self) -> f64 {
         self.quantile(0.5)
     }
 
     /// What one in a hundred exceeds, in milliseconds.
-    pub(super) fn p99(&self) -> f64 {
+    pub(crate) fn p99(&self) -> f64 {
         self.quantile(0.99)
     }
 
     /// Takes in those of another list.
-    pub(super) fn append(&mut self, mut others: Latencies) {
+    pub(crate) fn append(&mut self, mut others: Latencies) {
         self.0.append(&mut others.0);
     }
 
     /// Prints the distribution in one line.
-    pub(super) fn print(&self, what: &str) {
+    pub(crate) fn print(&self, what: &str) {
         let (median, p99, most) = (self.median(), self.p99(), self.quantile(1.0));
         let count = self.0.len();
         println!("  {count} {what}: median {median:.3} ms, p99 {p99:.3} ms, longest {most:.3} ms");
@@ -117,6 +143,13 @@ mod tests {
     fn a_line_of_the_kernel_is_read() {
         assert_eq!(kib("VmHWM:\t  12 kB\nVmRSS:\t   8 kB\n", "VmRSS:"), Some(8));
         assert_eq!(kib("VmHWM:\t  12 kB\n", "VmRSS:"), None);
+    }
+
+    #[test]
+    fn pages_of_tcp_are_read() {
+        let text = "sockets: used 9\nTCP: inuse 3 orphan 0 tw 2 alloc 3 mem 17\nUDP: inuse 0 mem 1\n";
+        assert_eq!(tcp_pages(text), Some(17));
+        assert_eq!(tcp_pages("UDP: inuse 0 mem 1\n"), None);
     }
 
     #[test]

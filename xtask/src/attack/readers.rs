@@ -1,0 +1,148 @@
+//! Hundreds that read a large file slowly: what they cost, and who of them is cut.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::crowds::FILE;
+use crate::trial::beside::beside;
+use crate::trial::client::Client;
+use crate::trial::crowd::{Line, Member, departures};
+use crate::trial::gauge::{Memory, tcp_memory};
+use crate::trial::server::Server;
+use crate::trial::{Terms, Verdicts};
+
+const READERS: usize = 500;
+const LARGE_BYTES: u64 = 50 << 20;
+/// Of ours, in KiB each.
+const OURS_KIB_MAX: f64 = 64.0;
+/// Of the kernel's for both ends of a connection, in KiB each.
+const KERNEL_KIB_MAX: f64 = 256.0;
+/// What a line of the world carries in a segment; loopback's 64 KiB would make a reader tell of its
+/// room only every 32 KiB.
+const SEGMENT_BYTES: u32 = 1_448;
+const REQUEST: &[u8] = b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n";
+/// How often each reads.
+const PERIOD: Duration = Duration::from_millis(250);
+/// Who reads nothing to speak of is gone by then: 15 s of grace for the rate, or 30 s without an
+/// octet, and what has been taken before.
+const CUT_MAX: f64 = 50.0;
+
+/// Readers of one kind.
+struct Kind {
+    what: &'static str,
+    count: usize,
+    /// Octets that each reads per second.
+    rate: usize,
+    line: Line,
+    /// Whether they are to be cut.
+    cut: bool,
+}
+
+const LOOPBACK: Line = Line { receive_bytes: 0, segment_bytes: 0 };
+const WORLD: Line = Line { receive_bytes: 16 * 1024, segment_bytes: SEGMENT_BYTES };
+
+const KINDS: [Kind; 6] = [
+    Kind { what: "1 B/s, as over a line", count: 10, rate: 1, line: WORLD, cut: true },
+    Kind { what: "1 B/s, as on loopback", count: 10, rate: 1, line: LOOPBACK, cut: true },
+    Kind { what: "2 KB/s, as over a line", count: 10, rate: 2_000, line: WORLD, cut: false },
+    Kind { what: "2 KB/s, as on loopback", count: 10, rate: 2_000, line: LOOPBACK, cut: false },
+    Kind { what: "1 KB/s, as over a line", count: 10, rate: 1_000, line: WORLD, cut: false },
+    Kind { what: "20 KB/s, as on loopback", count: 10, rate: 20_000, line: LOOPBACK, cut: false },
+];
+
+pub(super) fn run(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
+    many(verdicts, terms)?;
+    kinds(verdicts, terms)
+}
+
+fn fill(root: &Path) -> Result<()> {
+    let content: Vec<u8> = (0..LARGE_BYTES).map(|at| (at / 7 % 251) as u8).collect();
+    std::fs::write(root.join("large"), content)?;
+    Ok(std::fs::write(root.join("file"), FILE)?)
+}
+
+/// The crowd of which the memory is measured.
+fn many(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
+    let server = Server::start(&["--workers", "2", "--max-connections", "2000"], fill)?;
+    let mut warm = Client::connect(server.addr)?;
+    (0..100).try_for_each(|_| warm.fetch("/file", &FILE))?;
+    let (ours, kernels) = (Memory::of(server.pid())?.resident, tcp_memory()?);
+    let lasts = Duration::from_secs(terms.pick(20, 60));
+    let ((gone, ours_most, kernels_most), found) = beside(server.addr, "/file", &FILE, || {
+        let mut readers = crowd(&server, READERS, LOOPBACK)?;
+        let start = Instant::now();
+        let (mut ours_most, mut kernels_most) = (0, 0);
+        while start.elapsed() < lasts {
+            terms.check_time()?;
+            let next = Instant::now() + PERIOD;
+            read_in_turn(&mut readers, 1_000);
+            ours_most = ours_most.max(Memory::of(server.pid())?.resident);
+            kernels_most = kernels_most.max(tcp_memory()?);
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+        Ok((departures(&readers).gone, ours_most, kernels_most))
+    })?;
+    let each = |most: u64, before: u64| most.saturating_sub(before) as f64 / READERS as f64;
+    found.judge(verdicts, &format!("{READERS} slow readers"));
+    let what = "our memory per slow reader";
+    verdicts.under(what, each(ours_most, ours), OURS_KIB_MAX, "KiB");
+    let what = "the kernel's memory per slow reader, both ends";
+    verdicts.under(what, each(kernels_most, kernels), KERNEL_KIB_MAX, "KiB");
+    let seconds = lasts.as_secs();
+    verdicts.none(&format!("readers of 1 KB/s cut within {seconds} s"), gone, READERS);
+    Ok(())
+}
+
+/// Who is cut, and who is not.
+fn kinds(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
+    let server = Server::start(&["--workers", "2"], fill)?;
+    let mut crowds = Vec::new();
+    for kind in &KINDS {
+        crowds.push(crowd(&server, kind.count, kind.line)?);
+    }
+    let start = Instant::now();
+    let mut round = 0;
+    while start.elapsed().as_secs_f64() < CUT_MAX + 15.0 {
+        terms.check_time()?;
+        for (kind, readers) in KINDS.iter().zip(&mut crowds) {
+            // Less than four octets a second are read in one of four rounds.
+            if kind.rate >= 4 || round % 4 == 0 {
+                read_in_turn(readers, kind.rate);
+            }
+        }
+        round += 1;
+        let next = start + PERIOD * round;
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    for (Kind { what, count, cut, .. }, readers) in KINDS.iter().zip(&mut crowds) {
+        // Who reads an octet a second sees the reset only behind what is buffered.
+        readers.iter_mut().for_each(Member::note_reset);
+        let found = departures(readers);
+        let (first, last) = (found.first, found.last);
+        let found = format!("{} of {count} cut, from {first:.0} to {last:.0} s", found.gone);
+        let held = departures(readers).gone == if *cut { *count } else { 0 };
+        let claim = if *cut { "cut" } else { "not cut" };
+        verdicts.claim(&format!("readers of {what}: {claim}"), held, &found);
+    }
+    Ok(())
+}
+
+fn crowd(server: &Server, count: usize, line: Line) -> Result<Vec<Member>> {
+    let mut members = Vec::with_capacity(count);
+    for number in 0..count {
+        let mut member = Member::connect(server.addr, number, line)?;
+        member.send(REQUEST);
+        members.push(member);
+    }
+    Ok(members)
+}
+
+/// Each reads what `rate` octets per second are in a period.
+fn read_in_turn(members: &mut [Member], rate: usize) {
+    let mut buffer = vec![0; (rate / 4).max(1)];
+    for member in members.iter_mut().filter(|member| !member.is_gone()) {
+        member.read(&mut buffer);
+    }
+}
