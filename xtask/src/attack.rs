@@ -6,6 +6,7 @@
 
 mod crowds;
 mod drip;
+mod exchange;
 mod faults;
 mod idle;
 mod mixed;

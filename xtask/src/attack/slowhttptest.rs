@@ -1,4 +1,6 @@
 //! To come.
-use anyhow::Result;
 use crate::trial::{Terms, Verdicts};
-pub(super) fn run(_: &mut Verdicts, _: &Terms) -> Result<()> { Ok(()) }
+use anyhow::Result;
+pub(super) fn run(_: &mut Verdicts, _: &Terms) -> Result<()> {
+    Ok(())
+}

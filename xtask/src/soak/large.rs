@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::trial::{Terms, Verdicts};
 use crate::trial::client::Client;
 use crate::trial::gauge::Memory;
 use crate::trial::server::Server;
+use crate::trial::{Terms, Verdicts};
 
 /// More than 32 bits can count.
 const FILE_BYTES: u64 = (4 << 30) + 7;

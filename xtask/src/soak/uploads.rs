@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::trial::{Terms, Verdicts};
 use crate::trial::client::Client;
 use crate::trial::gauge::Latencies;
 use crate::trial::server::Server;
+use crate::trial::{Terms, Verdicts};
 
 /// Small files that are read in turn, each in a directory of its own.
 const FILES: usize = 300;

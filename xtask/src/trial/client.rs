@@ -55,12 +55,18 @@ impl Client {
 
     /// Asks for `path`, of which the content is not long.
     pub(crate) fn get(&mut self, path: &str) -> Result<Vec<u8>> {
-        let head = self.ask(path, "")?;
+        let (head, content) = self.answer_to(path)?;
         ensure!(head.status == 200, "GET {path} was answered {}", head.status);
+        Ok(content)
+    }
+
+    /// Asks for `path`, and returns whatever the answer is, of which the content is not long.
+    pub(crate) fn answer_to(&mut self, path: &str) -> Result<(Head, Vec<u8>)> {
+        let head = self.ask(path, "")?;
         ensure!(head.length <= CONTENT_BYTES_MAX, "GET {path}: {} octets", head.length);
         let mut content = vec![0; head.length as usize];
         self.0.read_exact(&mut content)?;
-        Ok(content)
+        Ok((head, content))
     }
 
     /// Asks for `path` and checks that its content is `expected`.
@@ -80,6 +86,11 @@ impl Client {
         let head = self.head()?;
         ensure!(head.status == 204, "PUT {path} was answered {}", head.status);
         Ok(())
+    }
+
+    /// Reads until `buffer` is full.
+    pub(crate) fn read_exact(&mut self, buffer: &mut [u8]) -> Result<()> {
+        Ok(self.0.read_exact(buffer)?)
     }
 
     /// Reads `length` octets, all of which must be zero, and forgets them.

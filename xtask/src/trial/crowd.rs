@@ -130,8 +130,7 @@ pub(crate) struct Departures {
 
 /// Counts who of a crowd has gone.
 pub(crate) fn departures(members: &[Member]) -> Departures {
-    let stayed =
-        |member: &Member| Some(member.gone?.duration_since(member.opened).as_secs_f64());
+    let stayed = |member: &Member| Some(member.gone?.duration_since(member.opened).as_secs_f64());
     let times: Vec<f64> = members.iter().filter_map(stayed).collect();
     Departures {
         gone: times.len(),

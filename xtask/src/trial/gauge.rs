@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn pages_of_tcp_are_read() {
-        let text = "sockets: used 9\nTCP: inuse 3 orphan 0 tw 2 alloc 3 mem 17\nUDP: inuse 0 mem 1\n";
+        let text =
+            "sockets: used 9\nTCP: inuse 3 orphan 0 tw 2 alloc 3 mem 17\nUDP: inuse 0 mem 1\n";
         assert_eq!(tcp_pages(text), Some(17));
         assert_eq!(tcp_pages("UDP: inuse 0 mem 1\n"), None);
     }

@@ -121,7 +121,7 @@ impl Server {
 
     /// Asks the server to stop, and returns its exit status code once it has, `None` when it was
     /// killed or did not stop within `patience`.
-    pub(crate) fn stop(mut self, patience: Duration) -> Result<Option<i32>> {
+    pub(crate) fn stop(&mut self, patience: Duration) -> Result<Option<i32>> {
         let deadline = Instant::now() + patience;
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
         while Instant::now() < deadline {
