@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: decides whether the release build bears what is big, and reads beside writes.
+//! `cargo xtask soak`: decides whether the release build bears big files, and reads beside writes.
 //!
 //! Every part starts a server of its own, asks it over loopback and says for each bound whether it
 //! held. Name parts to run only those: `cargo xtask soak large`. Hostile clients are `attack`'s.

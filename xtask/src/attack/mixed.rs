@@ -1,6 +1,125 @@
-//! To come.
+//! Everything at once for half an hour: readers, writers, clients that are killed, files that come
+//! and go, a log that is rotated. Memory stays flat, no octet is wrong, no line of the log is lost.
+
+mod clients;
+mod faulty;
+mod log;
+mod tree;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use rustix::process::Signal;
+
+use crate::trial::gauge::{Memory, descriptors};
+use crate::trial::server::Server;
 use crate::trial::{Terms, Verdicts};
-use anyhow::Result;
-pub(super) fn run(_: &mut Verdicts, _: &Terms) -> Result<()> {
+use clients::Found;
+use tree::Tree;
+
+const READERS: usize = 4;
+/// Of the time, this part is not measured: what is kept of files and logs fills up first.
+const WARM_UP_PART: f64 = 0.2;
+/// How much more may be resident at the end than at the beginning, in percent.
+const GROWTH_MAX: f64 = 5.0;
+/// How often memory is looked at.
+const SAMPLE: Duration = Duration::from_millis(500);
+/// How often the log is rotated.
+const ROTATE: Duration = Duration::from_secs(7);
+const STOP_MAX: Duration = Duration::from_secs(12);
+
+pub(super) fn run(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
+    let lasts = Duration::from_secs_f64(terms.minutes * 60.0);
+    let tree = Tree::default();
+    let args = ["--workers", "2", "--writable", "--max-connections", "2000"];
+    let mut server = Server::start(&args, |root| tree.fill(root))?;
+    println!("  {:.1} minutes; readers, writers and faulty clients", terms.minutes);
+    let (addr, root) = (server.addr, server.root());
+    let over = AtomicBool::new(false);
+    let (samples, rotations, found, misdeeds) = thread::scope(|scope| {
+        let (tree, over, root) = (&tree, &over, &root);
+        let mut honest: Vec<_> = (0..READERS)
+            .map(|client| scope.spawn(move || clients::read_on(addr, tree, client, over)))
+            .collect();
+        honest.push(scope.spawn(move || clients::write_on(addr, tree, READERS, over)));
+        let renaming = scope.spawn(move || clients::rename_on(root, tree, over));
+        let faulty: Vec<_> =
+            (0..2).map(|seed| scope.spawn(move || faulty::misbehave(addr, seed, over))).collect();
+        let watched = watch(&server, lasts, terms);
+        // Whatever became of it, so that they come to an end.
+        over.store(true, Ordering::Relaxed);
+        let mut found = Vec::new();
+        for client in honest {
+            found.push(client.join().map_err(|_| anyhow!("a client panicked"))?);
+        }
+        renaming.join().map_err(|_| anyhow!("the renaming thread panicked"))??;
+        let mut misdeeds = 0;
+        for client in faulty {
+            misdeeds += client.join().map_err(|_| anyhow!("a client panicked"))?;
+        }
+        let (samples, rotations) = watched?;
+        anyhow::Ok((samples, rotations, found, misdeeds))
+    })?;
+    println!("  {misdeeds} faulty connections, {rotations} rotations of the log");
+    judge_answers(verdicts, &found);
+    judge_memory(verdicts, &samples)?;
+    println!("  {} descriptors when all have left", descriptors(server.pid())?);
+    let code = server.stop(STOP_MAX)?;
+    verdicts.claim("SIGTERM", code == Some(0), &format!("exit status {code:?}"));
+    let leftovers = tree::leftovers(&server.root())?;
+    verdicts.none("leftovers of aborted uploads", leftovers, misdeeds);
+    log::judge(verdicts, server.dir(), &found)
+}
+
+/// Samples memory and rotates the log as long as it lasts.
+fn watch(server: &Server, lasts: Duration, terms: &Terms) -> Result<(Vec<u64>, usize)> {
+    let start = Instant::now();
+    let (mut samples, mut rotations) = (Vec::new(), 0);
+    while start.elapsed() < lasts {
+        terms.check_time()?;
+        thread::sleep(SAMPLE);
+        samples.push(Memory::of(server.pid()).context("the server has died")?.resident);
+        if start.elapsed() > ROTATE * (rotations as u32 + 1) {
+            log::rotate(server.dir(), rotations)?;
+            rotations += 1;
+            server.signal(Signal::HUP)?;
+        }
+    }
+    Ok((samples, rotations))
+}
+
+fn judge_answers(verdicts: &mut Verdicts, found: &[Found]) {
+    let asked: usize = found.iter().map(|one| one.asked).sum();
+    let wrong = found.iter().map(|one| one.wrong).sum();
+    let failed = found.iter().map(|one| one.failed.len()).sum();
+    let denied = found.iter().map(|one| one.denied).sum();
+    let stale = found.iter().map(|one| one.stale).sum();
+    for complaint in found.iter().flat_map(|one| &one.complaints) {
+        println!("  {complaint}");
+    }
+    verdicts.none("answers with wrong bytes", wrong, asked);
+    verdicts.none("answers older than a completed change", stale, asked);
+    verdicts.none("404 for what was there", denied, asked);
+    verdicts.none("requests of honest clients that failed", failed, asked);
+}
+
+/// Compares the medians of the first and the last fifth of what comes after the warm-up.
+fn judge_memory(verdicts: &mut Verdicts, samples: &[u64]) -> Result<()> {
+    let measured = &samples[(samples.len() as f64 * WARM_UP_PART) as usize..];
+    let fifth = measured.len() / 5;
+    ensure!(fifth > 0, "too short to say anything of memory");
+    let (first, last) = (median(&measured[..fifth]), median(&measured[measured.len() - fifth..]));
+    let each: Vec<String> = measured.chunks(fifth).map(|part| median(part).to_string()).collect();
+    println!("  resident memory, medians of fifths: {} KiB", each.join(", "));
+    let growth = (last as f64 / first as f64 - 1.0) * 100.0;
+    verdicts.under("growth of resident memory", growth, GROWTH_MAX, "%");
     Ok(())
+}
+
+fn median(samples: &[u64]) -> u64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_unstable();
+    sorted[sorted.len() / 2]
 }
