@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, openat, statat};
+use rustix::io::Errno;
 
 use super::{DIRECTORY, Facts, Opened, Root};
 use crate::path::RelPath;
@@ -41,7 +42,7 @@ impl Root {
     ///
     /// # Errors
     /// `NotADirectory` for a file, else as [`Refusal::from_os`] says. Running out of descriptors
-    /// is an error too, so that a listing is never short without saying so.
+    /// and a disk that fails are errors too, so that a listing is never short without saying so.
     pub fn list(
         &self,
         dir: &Opened,
@@ -83,9 +84,7 @@ impl Root {
             let Ok(path) = path.child(name, serve_hidden) else { continue };
             match self.look_at_entry(dir, name, &path) {
                 Ok(facts) => listing.entries.push(Entry { name: name.to_vec(), facts }),
-                Err(refusal @ (Refusal::OutOfDescriptors | Refusal::OutOfMemory)) => {
-                    return Err(refusal);
-                }
+                Err(refusal) if is_ours(refusal) => return Err(refusal),
                 // Gone meanwhile, or not for clients.
                 Err(_) => {}
             }
@@ -102,4 +101,13 @@ impl Root {
             _ => Facts::new(&stat),
         }
     }
+}
+
+/// Whether an entry may well be there and is not seen for want of something, or for a disk that
+/// fails. Other errors of the disk are those of whoever tries to fetch it, as of a mount that is
+/// dead: they should not hide the directory around it.
+fn is_ours(refusal: Refusal) -> bool {
+    let failing = Refusal::Disk { errno: Errno::IO.raw_os_error() };
+    refusal == failing
+        || matches!(refusal, Refusal::OutOfDescriptors | Refusal::OutOfMemory | Refusal::Busy)
 }
