@@ -21,8 +21,8 @@ cargo xtask fuzz [TARGET ...] [--seconds N]  looks for inputs that break the par
 cargo xtask requirements                     only the tables of what the RFCs require
 cargo xtask corpus PATH [--base HOST:PORT]   plays a file of raw requests against httpd
 cargo xtask compare SERVER [CASE ...]        plays the cases against nginx, lighttpd or another
-cargo xtask soak [PART ...]                  what is big, and reads beside writes, of a release build
-cargo xtask attack [PART ...]                hostile clients and a broken machine, for a release build
+cargo xtask soak [PART ...]                  what is big, and reads beside writes, in release
+cargo xtask attack [PART ...]                hostile clients, and a machine that is broken
                    [--quick] [--minutes N]
 cargo xtask bench [WORKLOAD ...]             CPU time per request, beside nginx, h2o and others
                   [--quick] [--rounds N] [--seconds S] [--servers A,B,...] [--log on|off|both]

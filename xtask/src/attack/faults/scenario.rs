@@ -17,8 +17,8 @@ use crate::trial::server::Server;
 /// short deadlines, so that what is stuck shows.
 pub(super) const ARGS: &[&str] =
     &["--writable", "--workers", "1", "--pool", "2", "--on-conflict", "replace"];
-/// Who has no answer by then is stuck. Beyond what a full run of the machine's makes of it.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Who has no answer by then is stuck: more than a busy disk takes for a sync.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a server may take to stop: its drain limit and a bit.
 const STOP_MAX: Duration = Duration::from_secs(12);
 /// Requests in one run.
@@ -242,10 +242,12 @@ fn ask(
     let opened = talk.take().map_or_else(|| Talk::open_for(server.addr, PATIENCE), Ok);
     let mut open = opened.ok()?;
     let outcome = open.exchange(head, content);
-    if start.elapsed() >= PATIENCE {
-        expected.complain(Kind::Stuck, format!("{line}: {outcome:?}"));
-    }
-    let Outcome::Whole(answer) = outcome else { return None };
+    let Outcome::Whole(answer) = outcome else {
+        if start.elapsed() >= PATIENCE {
+            expected.complain(Kind::Stuck, format!("{line}: {outcome:?}"));
+        }
+        return None;
+    };
     if !answer.closes {
         *talk = Some(open);
     }
