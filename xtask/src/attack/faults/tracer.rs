@@ -69,7 +69,8 @@ impl Tracer {
         let deadline = Instant::now() + ATTACH_MAX;
         while self.child.try_wait()?.is_none() {
             if Instant::now() > deadline {
-                bail!("strace does not let go");
+                // The kernel then lets go for it.
+                self.child.kill()?;
             }
             std::thread::sleep(Duration::from_millis(2));
         }
