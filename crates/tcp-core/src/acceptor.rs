@@ -12,14 +12,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 
-use crate::addresses::Addresses;
-use crate::crowd::{Arrival, Crowd, Unplaced};
-use crate::limits::{ACCEPT_BATCH, ACCEPT_PAUSE, DISPLACING_MAX};
+use crate::addresses::{Addresses, Guest};
+use crate::dealer::Dealer;
+use crate::limits::{ACCEPT_BATCH, ACCEPT_PAUSE};
 use crate::refused::Refused;
 use crate::stop::Shared;
 use crate::{Accepted, Limits, NoRoom, Now, Service};
@@ -34,15 +33,10 @@ const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
 /// What the first worker does besides.
 pub(crate) struct Acceptor<S> {
     listeners: Vec<Listener>,
-    /// One for each worker, in order; `None` for one that has ended, by a fault of this crate.
-    doors: Vec<Option<Sender<Arrival>>>,
+    dealer: Dealer<Newcomer>,
     service: Arc<S>,
-    limits: Arc<Limits>,
     shared: Arc<Shared>,
     addresses: Addresses,
-    crowd: Crowd,
-    /// Arrivals that a worker had no place for.
-    unplaced: Receiver<Unplaced>,
     /// As many as may be are on their way to somebody else's place; a worker tells when one
     /// has got there.
     is_crowded: bool,
@@ -53,8 +47,15 @@ pub(crate) struct Acceptor<S> {
     pause_until: Option<Instant>,
     /// When that was last told of.
     complained: Option<Instant>,
-    /// Workers that have been dealt something and do not know yet.
-    unaware: Vec<bool>,
+}
+
+/// A connection just accepted.
+pub(crate) struct Newcomer {
+    pub(crate) socket: TcpStream,
+    /// But for the worker, whom nobody knows yet.
+    pub(crate) accepted: Accepted,
+    /// Counts it among those of its address.
+    pub(crate) guest: Option<Guest>,
 }
 
 struct Listener {
@@ -87,10 +88,9 @@ impl<S: Service> Acceptor<S> {
     pub(crate) fn new(
         listeners: Vec<TcpListener>,
         registry: &Registry,
-        doors: Vec<Sender<Arrival>>,
-        unplaced: Receiver<Unplaced>,
+        dealer: Dealer<Newcomer>,
         service: Arc<S>,
-        limits: Arc<Limits>,
+        limits: &Limits,
         shared: Arc<Shared>,
     ) -> io::Result<Acceptor<S>> {
         let mut watched = Vec::new();
@@ -101,16 +101,12 @@ impl<S: Service> Acceptor<S> {
         }
         Ok(Acceptor {
             listeners: watched,
-            unaware: vec![false; doors.len()],
+            dealer,
+            service,
+            shared,
             addresses: Addresses::new(limits.per_address),
-            crowd: Crowd::new(doors.len(), Instant::now()),
-            unplaced,
             is_crowded: false,
             refused: Refused::new(limits.connections),
-            doors: doors.into_iter().map(Some).collect(),
-            service,
-            limits,
-            shared,
             spare: spare_descriptor(),
             pause_until: None,
             complained: None,
@@ -149,7 +145,7 @@ impl<S: Service> Acceptor<S> {
     pub(crate) fn run(&mut self, now: Now) -> bool {
         self.place_again(now);
         if self.pause_until.is_some_and(|until| until > now.instant) && !now.stopping {
-            self.wake_unaware();
+            self.dealer.wake_unaware();
             return true;
         }
         self.pause_until = None;
@@ -181,7 +177,7 @@ impl<S: Service> Acceptor<S> {
                 }
             }
         }
-        self.wake_unaware();
+        self.dealer.wake_unaware();
         self.refused.expire(now.instant);
         let over = self.shared.is_over(now.instant);
         !now.stopping || (self.has_waiting() && self.pause_until.is_none() && !over)
@@ -191,16 +187,17 @@ impl<S: Service> Acceptor<S> {
         let mut failed = None;
         let mut accepts = 0;
         for _ in 0..ACCEPT_BATCH {
-            // The first worker, which runs this, has room at least in its next round.
-            let Some(worker) = self.next_worker() else { return Batch::Full };
-            let (connections, most) = (self.shared.connections(), self.limits.connections);
-            if connections >= most + self.displacing_max() {
+            if !self.dealer.has_room() {
+                return Batch::Full;
+            }
+            if self.dealer.is_crowded() {
                 return Batch::Crowded;
             }
-            match self.accept(index, worker) {
+            let is_full = self.dealer.is_full();
+            match self.accept(index) {
                 Ok((socket, accepted)) => {
                     accepts += 1;
-                    self.receive(socket, accepted, connections < most, now);
+                    self.receive(socket, accepted, is_full, now);
                 }
                 Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
                     Some(Errno::MFILE | Errno::NFILE) => return Batch::NoDescriptor,
@@ -218,108 +215,51 @@ impl<S: Service> Acceptor<S> {
         }
     }
 
-    /// How many connections may be on their way to somebody else's place.
-    fn displacing_max(&self) -> usize {
-        (self.limits.connections / 16).clamp(1, DISPLACING_MAX)
-    }
-
-    /// The worker with the fewest connections of those whose channel has room.
-    fn next_worker(&self) -> Option<usize> {
-        self.with_room().min_by_key(|worker| self.shared.connections_of(*worker))
-    }
-
-    fn with_room(&self) -> impl Iterator<Item = usize> {
-        let has_room =
-            |worker: &usize| self.doors[*worker].as_ref().is_some_and(|door| !door.is_full());
-        (0..self.doors.len()).filter(has_room)
-    }
-
     /// Takes one connection from the kernel.
-    fn accept(&self, index: usize, worker: usize) -> io::Result<(TcpStream, Accepted)> {
+    fn accept(&self, index: usize) -> io::Result<(TcpStream, Accepted)> {
         let Listener { socket, local, .. } = &self.listeners[index];
         let (socket, peer) = socket.accept()?;
         let local = local.or_else(|| socket.local_addr().ok()).unwrap_or(peer);
-        Ok((socket, Accepted { peer, local, worker }))
+        Ok((socket, Accepted { peer, local, worker: 0 }))
     }
 
     /// Finds a place for a connection just accepted; `false` if it is refused.
-    fn receive(&mut self, socket: TcpStream, accepted: Accepted, has_room: bool, now: Now) -> bool {
+    fn receive(&mut self, socket: TcpStream, accepted: Accepted, is_full: bool, now: Now) -> bool {
         let Some(guest) = self.addresses.enter(accepted.network()) else {
             self.refuse(socket, accepted, NoRoom::Address, now);
             return false;
         };
-        let arrival = Arrival { socket, accepted, guest, displaces: None };
-        if !has_room {
-            return self.displace(arrival, now.instant, now);
-        }
-        self.deal(arrival);
-        true
+        self.place(Newcomer { socket, accepted, guest }, is_full, now.instant, now)
     }
 
-    /// Sends a connection for which there is no room, and which `came` some time ago, to where
-    /// somebody may have been idle since before; refuses it where nobody has, and says `false`.
-    fn displace(&mut self, arrival: Arrival, came: Instant, now: Now) -> bool {
-        match self.crowd.place(self.with_room(), came) {
-            // In a stop the idle end anyway.
-            Some((worker, displaces)) if !now.stopping => {
-                let accepted = Accepted { worker, ..arrival.accepted };
-                self.deal(Arrival { accepted, displaces: Some(displaces), ..arrival });
-                true
-            }
-            _ => {
-                self.refuse(arrival.socket, arrival.accepted, NoRoom::Server, now);
-                false
-            }
-        }
+    /// Finds a place for a connection that `came` some time ago; `false` if it is refused.
+    fn place(&mut self, newcomer: Newcomer, is_full: bool, came: Instant, now: Now) -> bool {
+        let placed = match is_full {
+            false => self.dealer.deal(newcomer),
+            // The idle end anyway.
+            true if now.stopping => Err(newcomer),
+            true => self.dealer.displace(newcomer, came),
+        };
+        let Err(Newcomer { socket, accepted, .. }) = placed else { return true };
+        self.refuse(socket, accepted, NoRoom::Server, now);
+        false
     }
 
     /// Sees to those that have come back from a worker that had no place for them.
     fn place_again(&mut self, now: Now) {
         self.is_crowded = false;
-        while let Ok(Unplaced { arrival, worker, longest }) = self.unplaced.try_recv() {
-            self.shared.leave(worker);
-            self.crowd.note(worker, longest);
-            let came = arrival.displaces.map_or(now.instant, |displaces| displaces.came);
+        while let Some((newcomer, came)) = self.dealer.take_unplaced() {
             // Without a spare descriptor it has come with that one, which is not for keeping.
             let has_spare = self.spare.is_some();
-            let has_room = self.shared.connections() < self.limits.connections;
-            match self.next_worker().filter(|_| has_room && has_spare) {
-                Some(worker) => {
-                    let accepted = Accepted { worker, ..arrival.accepted };
-                    self.deal(Arrival { accepted, displaces: None, ..arrival });
-                }
-                None if !self.displace(arrival, came, now) && !has_spare => self.starve(now),
-                None => {}
-            }
-        }
-    }
-
-    fn deal(&mut self, arrival: Arrival) {
-        let worker = arrival.accepted.worker;
-        self.shared.enter(worker);
-        self.unaware[worker] = true;
-        // There is room, since nobody else sends: it fails only when the worker has ended.
-        let door = self.doors[worker].as_ref();
-        if door.is_none_or(|door| door.try_send(arrival).is_err()) {
-            log::error!("worker {worker} has ended; the others go on without it");
-            self.shared.leave(worker);
-            self.doors[worker] = None;
-        }
-    }
-
-    /// Wakes the workers that have been dealt something. The first one, which runs this, looks at
-    /// its own channel next.
-    fn wake_unaware(&mut self) {
-        for (worker, unaware) in self.unaware.iter_mut().enumerate() {
-            if std::mem::take(unaware) && worker > 0 {
-                self.shared.wake(worker);
+            let is_full = !has_spare || self.dealer.is_full();
+            if !self.place(newcomer, is_full, came, now) && !has_spare {
+                self.starve(now);
             }
         }
     }
 
     /// Tells a connection that there is no room.
     fn refuse(&mut self, socket: TcpStream, accepted: Accepted, why: NoRoom, now: Now) {
-        let accepted = Accepted { worker: 0, ..accepted };
         let told = catch_unwind(AssertUnwindSafe(|| self.service.refusal(&accepted, why, now)));
         let told = told.unwrap_or_else(|_| {
             log::error!("the service panicked when it refused a connection");
@@ -334,8 +274,8 @@ impl<S: Service> Acceptor<S> {
     fn receive_with_spare(&mut self, index: usize, now: Now) -> bool {
         self.refused.clear();
         self.spare = None;
-        match self.accept(index, 0) {
-            Ok((socket, accepted)) => self.receive(socket, accepted, false, now),
+        match self.accept(index) {
+            Ok((socket, accepted)) => self.receive(socket, accepted, true, now),
             Err(_) => false,
         }
     }
@@ -353,16 +293,6 @@ impl<S: Service> Acceptor<S> {
         if before.is_none_or(|passed| passed >= COMPLAINT_PAUSE) {
             log::warn!("{what}");
             self.complained = Some(now.instant);
-        }
-    }
-}
-
-impl<S> Drop for Acceptor<S> {
-    /// Tells the other workers that nobody will come any more, also when this one has failed.
-    fn drop(&mut self) {
-        self.doors.clear();
-        for worker in 1..self.limits.workers {
-            self.shared.wake(worker);
         }
     }
 }

@@ -11,7 +11,7 @@ use mio::{Interest, Registry, Token};
 use crate::addresses::Guest;
 use crate::closer::Closer;
 use crate::limits::{STEP_COST, WIDE_TURNS, later};
-use crate::pool::Lane;
+use crate::pool::{Errand, Lane};
 use crate::room::{Permit, Room};
 use crate::slots::Ready;
 use crate::{Accepted, Input, Limits, Now, Output, Session, Tick, Wait};
@@ -401,6 +401,20 @@ impl<S: Session> Connection<S> {
         log::error!("a session panicked; its connection from {} is closed", self.accepted.peer);
         self.panicked = true;
         self.wait = Wait::Abort;
+    }
+}
+
+impl<S: Session> Errand for Connection<S> {
+    fn block(&mut self) {
+        Connection::block(self);
+    }
+
+    fn give_up(&mut self) {
+        Connection::give_up(self);
+    }
+
+    fn end(self) {
+        drop(self.close(Now::read(true)));
     }
 }
 

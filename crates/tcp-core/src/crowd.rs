@@ -9,17 +9,9 @@
 
 use std::time::Instant;
 
-use mio::net::TcpStream;
-
-use crate::Accepted;
-use crate::addresses::Guest;
-
 /// A connection on its way to its worker.
-pub(crate) struct Arrival {
-    pub(crate) socket: TcpStream,
-    pub(crate) accepted: Accepted,
-    /// Counts it among those of its address.
-    pub(crate) guest: Option<Guest>,
+pub(crate) struct Arrival<T> {
+    pub(crate) newcomer: T,
     /// Set where there is no room for it.
     pub(crate) displaces: Option<Displaces>,
 }
@@ -34,8 +26,10 @@ pub(crate) struct Displaces {
 }
 
 /// An arrival for which a worker had no place.
-pub(crate) struct Unplaced {
-    pub(crate) arrival: Arrival,
+pub(crate) struct Unplaced<T> {
+    pub(crate) newcomer: T,
+    /// When it was accepted.
+    pub(crate) came: Instant,
     pub(crate) worker: usize,
     /// None of its connections has been idle since before.
     pub(crate) longest: Instant,

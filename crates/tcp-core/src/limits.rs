@@ -91,12 +91,12 @@ pub(crate) fn later(start: Instant, by: Duration) -> Instant {
 
 /// New connections that wait for a worker to take them in, for each worker. Full: the next ones
 /// are dealt to others, of whom the first empties its own channel in each round.
-pub(crate) const ARRIVALS_MAX: usize = 1024;
+pub(crate) const ARRIVALS_MAX: usize = if cfg!(feature = "model") { 2 } else { 1024 };
 /// Connections of one worker that are in a channel of the pool or on its threads, for work that is
 /// short, and again for work that may take long. Full: a
 /// further one waits in its slot, first come first served. Enough to keep any pool busy, and
 /// bounds what the channels allocate.
-pub(crate) const AWAY_MAX: usize = 512;
+pub(crate) const AWAY_MAX: usize = if cfg!(feature = "model") { 1 } else { 512 };
 /// Octets of its turn that each step of a connection costs on top of those it moves, so that even
 /// a turn that moves none ends.
 pub(crate) const STEP_COST: usize = 512;

@@ -5,15 +5,12 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, SendError, Sender, select};
 use mio::Token;
 
-use crate::connection::Connection;
 use crate::stop::Shared;
-use crate::{Now, Session};
+use crate::sync::{Builder, Receiver, Sender, recv_either};
 
 /// How long work on the pool may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,30 +35,58 @@ impl<T> Lanes<T> {
     }
 }
 
-/// A connection on its way to the pool, with the way back.
-pub(crate) struct Job<S> {
-    pub(crate) connection: Box<Connection<S>>,
-    pub(crate) token: Token,
-    pub(crate) lane: Lane,
-    pub(crate) home: Home<S>,
+/// What goes to the pool: a connection, or what stands for one in a model.
+pub(crate) trait Errand: Send + 'static {
+    /// Does what it has come for.
+    fn block(&mut self);
+    /// Is to end without it.
+    fn give_up(&mut self);
+    /// Ends, on a thread that may wait.
+    fn end(self);
 }
 
-/// A connection that comes back.
-pub(crate) struct Return<S> {
-    pub(crate) connection: Box<Connection<S>>,
+/// A connection on its way to the pool, with the way back.
+pub(crate) struct Job<C: Errand> {
+    pub(crate) carried: Box<C>,
     pub(crate) token: Token,
     pub(crate) lane: Lane,
+    pub(crate) home: Home<C>,
+}
+
+/// A connection that comes back. Where nobody opens this, since the worker has ended, the
+/// connection ends with it: also when it was sent just before.
+pub(crate) struct Return<C: Errand> {
+    carried: Option<Box<C>>,
+    token: Token,
+    lane: Lane,
+}
+
+impl<C: Errand> Return<C> {
+    /// Takes the connection out; `None` cannot happen.
+    pub(crate) fn open(mut self) -> (Token, Box<C>, Lane) {
+        let carried = self.carried.take().expect("it is taken out only here");
+        (self.token, carried, self.lane)
+    }
+}
+
+impl<C: Errand> Drop for Return<C> {
+    fn drop(&mut self) {
+        if let Some(mut carried) = self.carried.take() {
+            carried.give_up();
+            carried.end();
+        }
+    }
 }
 
 /// A worker's door for the connections that come back to it.
-pub(crate) struct Home<S> {
+pub(crate) struct Home<C: Errand> {
     pub(crate) worker: usize,
-    pub(crate) returns: Sender<Return<S>>,
+    pub(crate) returns: Sender<Return<C>>,
 }
 
-// Not derived: a derive would ask for `S: Clone`, which no connection is.
-impl<S> Clone for Home<S> {
-    fn clone(&self) -> Home<S> {
+// Not derived: a derive would ask for `C: Clone`, which no connection is.
+impl<C: Errand> Clone for Home<C> {
+    fn clone(&self) -> Home<C> {
         Home { worker: self.worker, returns: self.returns.clone() }
     }
 }
@@ -69,20 +94,19 @@ impl<S> Clone for Home<S> {
 /// Starts the pool's threads. They end when every worker has ended.
 ///
 /// A quarter of them, but for a pool of one, never does what may take long.
-pub(crate) fn start<S: Session>(
+pub(crate) fn start<C: Errand>(
     threads: usize,
-    jobs: &Lanes<Receiver<Job<S>>>,
+    jobs: &Lanes<Receiver<Job<C>>>,
     shared: &Arc<Shared>,
 ) -> io::Result<()> {
     let reserved = threads.div_ceil(4).min(threads - 1);
     for index in 0..threads {
         let Lanes { short, long } = jobs.clone();
         let shared = Arc::clone(shared);
-        thread::Builder::new().name(format!("pool-{index}")).spawn(move || {
+        Builder::new().name(format!("pool-{index}")).spawn(move || {
             if index >= reserved {
                 // Both end at once, with the workers.
-                while let Ok(job) = select! { recv(short) -> job => job, recv(long) -> job => job }
-                {
+                while let Ok(job) = recv_either(&short, &long) {
                     run(job, &shared);
                 }
                 long.iter().for_each(|job| run(job, &shared));
@@ -94,21 +118,16 @@ pub(crate) fn start<S: Session>(
 }
 
 /// Does what a connection has come for, and sends it home.
-fn run<S: Session>(job: Job<S>, shared: &Shared) {
-    let Job { mut connection, token, lane, home } = job;
+fn run<C: Errand>(job: Job<C>, shared: &Shared) {
+    let Job { mut carried, token, lane, home } = job;
     if shared.is_over(Instant::now()) {
-        connection.give_up();
+        carried.give_up();
     } else {
-        connection.block();
+        carried.block();
     }
-    // Never full: a worker has at most AWAY_MAX connections away in each lane. Gone only after the
-    // drain: then the connection ends here.
-    match home.returns.send(Return { connection, token, lane }) {
-        Ok(()) => shared.wake(home.worker),
-        Err(SendError(Return { mut connection, .. })) => {
-            connection.give_up();
-            // This thread may wait for the files to close.
-            drop(connection.close(Now::read(true)));
-        }
+    // Never full: a worker has at most AWAY_MAX connections away in each lane. It may be gone, but
+    // only after the drain: then the connection ends here.
+    if home.returns.send(Return { carried: Some(carried), token, lane }).is_ok() {
+        shared.wake(home.worker);
     }
 }

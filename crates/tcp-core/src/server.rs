@@ -5,19 +5,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::bounded;
+use mio::Poll;
 use mio::net::TcpListener;
-use mio::{Poll, Waker};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::acceptor::Acceptor;
 use crate::closer::Closer;
-use crate::limits::{ARRIVALS_MAX, AWAY_MAX, BACKLOG, STEP_COST};
-use crate::pool::{self, Home, Lanes};
+use crate::dealer;
+use crate::errands::Errands;
+use crate::limits::{AWAY_MAX, BACKLOG, STEP_COST};
+use crate::pool::{self, Lanes};
 use crate::stop::Shared;
+use crate::sync::{Waker, bounded};
 use crate::sys;
 use crate::worker::{WAKE, Worker};
-use crate::{Limits, Service};
+use crate::{Limits, Now, Service};
 
 /// A server that is bound to its addresses and not yet running: connections wait in the kernel.
 #[derive(Debug)]
@@ -135,17 +137,14 @@ impl Running {
         pool::start(limits.pool, &Lanes { short: short_taken, long: long_taken }, &shared)?;
         let (closer, closing) = Closer::start()?;
         self.threads.push(closing);
-        let (doors, arrivals): (Vec<_>, Vec<_>) =
-            polls.iter().map(|_| bounded(ARRIVALS_MAX)).unzip();
-        let first = polls[0].registry();
-        let (limit, share) = (Arc::clone(&limits), Arc::clone(&shared));
-        // Each arrival that is on its way can come back, while nobody is looking.
-        let (back, unplaced) = bounded(ARRIVALS_MAX * limits.workers);
-        let serves = Arc::clone(&service);
-        let acceptor = Acceptor::new(listeners, first, doors, unplaced, serves, limit, share)?;
+        let start = Now::read(false).instant;
+        let (dealer, arrivals) = dealer::pair(limits.workers, limits.connections, &shared, start);
+        let (first, serves) = (polls[0].registry(), Arc::clone(&service));
+        let acceptor =
+            Acceptor::new(listeners, first, dealer, serves, &limits, Arc::clone(&shared))?;
         let mut acceptor = Some(acceptor);
         for (index, (poll, arrivals)) in polls.into_iter().zip(arrivals).enumerate() {
-            let (home, returns) = bounded(2 * AWAY_MAX);
+            let errands = Errands::new(index, jobs.clone());
             let worker = Worker {
                 index,
                 poll,
@@ -155,12 +154,8 @@ impl Running {
                 closer: closer.clone(),
                 acceptor: acceptor.take(),
                 arrivals,
-                unplaced: back.clone(),
-                returns,
-                home: Home { worker: index, returns: home },
-                jobs: jobs.clone(),
             };
-            self.spawn(format!("worker-{index}"), move || worker.run())?;
+            self.spawn(format!("worker-{index}"), move || worker.run(errands))?;
         }
         Ok(self)
     }

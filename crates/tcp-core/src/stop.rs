@@ -1,12 +1,11 @@
 //! How far a stop has come, told to all threads at once.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use mio::Waker;
-
 use crate::limits::later;
+use crate::sync::{AtomicUsize, Waker};
 
 /// What the threads of one server share.
 pub(crate) struct Shared {

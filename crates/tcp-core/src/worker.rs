@@ -6,21 +6,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 
-use crate::acceptor::Acceptor;
+use crate::acceptor::{Acceptor, Newcomer};
 use crate::closer::Closer;
 use crate::connection::{Connection, Lent, Turn};
-use crate::crowd::{Arrival, Unplaced};
-use crate::limits::{AWAY_MAX, EVENTS_MAX};
-use crate::pool::{Home, Job, Lane, Lanes, Return};
+use crate::crowd::Displaces;
+use crate::dealer::Arrivals;
+use crate::errands::Errands;
+use crate::limits::EVENTS_MAX;
+use crate::pool::Lane;
 use crate::room::Permit;
 use crate::slots::Slots;
 use crate::stop::Shared;
 use crate::timeline::Timeline;
-use crate::{Limits, Now, Output, Service, Tick};
+use crate::{Accepted, Limits, Now, Output, Service, Tick};
 
 mod displacing;
 
@@ -37,12 +38,7 @@ pub(crate) struct Worker<S: Service> {
     pub(crate) closer: Closer,
     /// The first worker's.
     pub(crate) acceptor: Option<Acceptor<S>>,
-    pub(crate) arrivals: Receiver<Arrival>,
-    /// Back to the acceptor, for arrivals that find no place here.
-    pub(crate) unplaced: Sender<Unplaced>,
-    pub(crate) returns: Receiver<Return<S::Session>>,
-    pub(crate) home: Home<S::Session>,
-    pub(crate) jobs: Lanes<Sender<Job<S::Session>>>,
+    pub(crate) arrivals: Arrivals<Newcomer>,
 }
 
 /// What a running worker keeps track of.
@@ -53,10 +49,8 @@ struct Ledger<S: Service> {
     idle: Timeline,
     /// Connections with something to do now, each once.
     run: VecDeque<Token>,
-    /// Connections that wait for a place on the pool, first come first served.
-    pool_lines: Lanes<VecDeque<Token>>,
-    /// Connections in the pool's channel or on its threads.
-    away: Lanes<usize>,
+    /// What is on the pool.
+    errands: Errands<Connection<S::Session>>,
     /// The acceptor is gone: no arrival will follow.
     no_arrivals: bool,
     stopping: bool,
@@ -70,14 +64,13 @@ struct Ledger<S: Service> {
 
 impl<S: Service> Worker<S> {
     /// Runs until a stop is complete.
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run(mut self, errands: Errands<Connection<S::Session>>) {
         let mut ledger = Ledger {
             slots: Slots::new(),
             deadlines: Timeline::default(),
             idle: Timeline::default(),
             run: VecDeque::new(),
-            pool_lines: Lanes::default(),
-            away: Lanes::default(),
+            errands,
             no_arrivals: false,
             stopping: false,
             tick: Tick::of_new_worker(),
@@ -152,30 +145,23 @@ impl<S: Service> Worker<S> {
     }
 
     fn take_arrivals(&self, ledger: &mut Ledger<S>, now: Now) {
-        let mut is_awaited = false;
-        loop {
-            match self.arrivals.try_recv() {
-                Ok(arrival) if arrival.displaces.is_some() => {
-                    is_awaited = true;
-                    self.displace(ledger, arrival, now);
-                }
-                Ok(arrival) => self.admit(ledger, arrival, now),
-                Err(error) => {
-                    ledger.no_arrivals |= error == TryRecvError::Disconnected;
-                    break;
-                }
+        let goes_on = self.arrivals.take_in(self.index, &self.shared, |newcomer, displaces| {
+            if let Some(Displaces { idle_since_by, .. }) = displaces
+                && let Err(longest) = self.make_room(ledger, idle_since_by, now)
+            {
+                return Err((newcomer, longest));
             }
-        }
-        // The acceptor may be waiting for what has become of them.
-        if is_awaited {
-            self.shared.wake(0);
-        }
+            self.admit(ledger, newcomer, now);
+            Ok(())
+        });
+        ledger.no_arrivals |= !goes_on;
     }
 
     /// Takes a new connection in. It is watched when it first waits for something: one that asks,
     /// is answered and closed in its first turn never is.
-    fn admit(&self, ledger: &mut Ledger<S>, arrival: Arrival, now: Now) {
-        let Arrival { socket, accepted, guest, .. } = arrival;
+    fn admit(&self, ledger: &mut Ledger<S>, newcomer: Newcomer, now: Now) {
+        let Newcomer { socket, accepted, guest } = newcomer;
+        let accepted = Accepted { worker: self.index, ..accepted };
         let open = AssertUnwindSafe(|| self.service.open(&accepted));
         let Ok(session) = catch_unwind(open) else {
             log::error!("no session for the connection from {}: a panic", accepted.peer);
@@ -190,11 +176,8 @@ impl<S: Service> Worker<S> {
     }
 
     fn take_returns(&self, ledger: &mut Ledger<S>) {
-        while let Ok(Return { token, mut connection, lane }) = self.returns.try_recv() {
-            *ledger.away.of(lane) -= 1;
-            while *ledger.away.of(lane) < AWAY_MAX
-                && let Some(next) = ledger.pool_lines.of(lane).pop_front()
-            {
+        while let Some((token, mut connection, lane)) = ledger.errands.take_return() {
+            while let Some(next) = ledger.errands.next_in_line(lane) {
                 self.send_to_pool(ledger, next, lane);
             }
             let slot = ledger.slots.get(token).expect("the slot of a connection away is kept");
@@ -247,12 +230,12 @@ impl<S: Service> Worker<S> {
                 ledger.run.push_back(token);
             }
             Turn::Again => {}
-            Turn::Pool(lane) if *ledger.away.of(lane) < AWAY_MAX => {
+            Turn::Pool(lane) if ledger.errands.has_room(lane) => {
                 self.send_to_pool(ledger, token, lane);
             }
             Turn::Pool(lane) => {
                 slot.queued = true;
-                ledger.pool_lines.of(lane).push_back(token);
+                ledger.errands.line_up(token, lane);
             }
             Turn::Closed => {
                 ledger.deadlines.cancel(token, &mut slot.scheduled);
@@ -270,14 +253,7 @@ impl<S: Service> Worker<S> {
         let Some(slot) = ledger.slots.get(token) else { return };
         let Some(connection) = slot.connection.take() else { return };
         slot.queued = false;
-        *ledger.away.of(lane) += 1;
-        let job = Job { connection, token, lane, home: self.home.clone() };
-        // The channel holds AWAY_MAX of every worker, and its receivers live as long as this.
-        let sent = match lane {
-            Lane::Short => self.jobs.short.try_send(job),
-            Lane::Long => self.jobs.long.try_send(job),
-        };
-        assert!(sent.is_ok(), "the pool's channel has room for all");
+        ledger.errands.send(connection, token, lane);
     }
 
     /// Whether a stop has nothing left to wait for.
@@ -296,14 +272,13 @@ impl<S: Service> Worker<S> {
             }
             self.settle(&mut ledger, token, Turn::Closed, now);
         }
-        while let Ok(Return { mut connection, .. }) = self.returns.try_recv() {
+        // What comes back later ends where it is.
+        while let Some((_, mut connection, _)) = ledger.errands.take_return() {
             connection.give_up();
             // Its slot has been settled with the others, and it was counted there.
             self.closer.let_go_all(connection.close(now));
         }
-        while self.arrivals.try_recv().is_ok() {
-            self.shared.leave(self.index);
-        }
+        self.arrivals.turn_away_all(self.index, &self.shared);
     }
 }
 

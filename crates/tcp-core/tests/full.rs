@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 use support::{LONG, Script, Serving, alone, entries, eventually, limits, many_descriptors};
-use support::{read, read_all, read_exactly, script, serve};
+use support::{pattern, read, read_all, read_exactly, script, serve};
 use tcp_core::{Accepted, Input, Limits, NoRoom, Now, Output, Service, Wait};
 
 /// What is told to those for whom there is no room.
@@ -173,6 +173,32 @@ fn who_asks_now_and_then_stays_whoever_else_comes() {
             ask(client);
         }
     });
+}
+
+/// A session that needs nothing more for its answer is not idle while the peer takes its time.
+#[test]
+fn who_has_not_got_the_whole_answer_keeps_the_place() {
+    let answer: Arc<[u8]> = pattern(8 * 1024 * 1024).into();
+    let shared = Arc::clone(&answer);
+    let server = serve(Limits { connections: 2, ..limits() }, move |_: &Accepted| {
+        let answer = Arc::clone(&shared);
+        let mut lines = lines(&Arc::default());
+        script(move |now: Now, input: &mut Input<'_>, output: &mut Output| {
+            if input.bytes() == b"all\n" {
+                output.share(Arc::clone(&answer));
+                input.consume(4);
+            }
+            tcp_core::Session::advance(&mut lines, now, input, output)
+        })
+    });
+    let mut slow = server.connect_narrow();
+    slow.write_all(b"all\n").unwrap();
+    let mut received = read_exactly(&mut slow, 1000);
+    let others: Vec<TcpStream> = (0..5).map(|_| asking(&server)).collect();
+    received.extend_from_slice(&read_exactly(&mut slow, answer.len() - received.len()));
+    assert!(received == *answer, "other bytes");
+    ask(&mut slow);
+    drop(others);
 }
 
 #[test]
