@@ -6,6 +6,7 @@ mod compare;
 mod corpus;
 mod fuzz;
 mod invariants;
+mod model;
 mod requirements;
 mod soak;
 mod test;
@@ -18,6 +19,8 @@ const COMMANDS: &str = "\
 cargo xtask test                             format, lints, invariants and every test
 cargo xtask invariants                       only the scan for the invariants
 cargo xtask fuzz [TARGET ...] [--seconds N]  looks for inputs that break the parsers
+cargo xtask model [--schedules N]            tries orders in which threads may make their steps
+cargo xtask tsan                             the same threads under ThreadSanitizer
 cargo xtask requirements                     only the tables of what the RFCs require
 cargo xtask corpus PATH [--base HOST:PORT]   plays a file of raw requests against httpd
 cargo xtask compare SERVER [CASE ...]        plays the cases against nginx, lighttpd or another
@@ -34,6 +37,8 @@ fn main() -> ExitCode {
     let done = match command {
         "test" => test::run(),
         "invariants" => invariants::run(workspace()),
+        "model" => model::run(rest),
+        "tsan" => model::sanitize(),
         "requirements" => requirements::run(workspace()),
         "attack" => attack::run(rest),
         "bench" => bench::run(rest),
