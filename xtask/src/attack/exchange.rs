@@ -63,7 +63,8 @@ impl Talk {
         self.answer()
     }
 
-    fn answer(&mut self) -> Outcome {
+    /// Reads the answer to its end, also when it did not come in time before.
+    pub(super) fn answer(&mut self) -> Outcome {
         let mut octets = Vec::new();
         let mut buffer = vec![0; 64 * 1024];
         loop {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use rustix::process::Signal;
 
+use super::tracer::Log;
 use crate::attack::exchange::{Answer, Outcome, Talk};
 use crate::trial::server::Server;
 
@@ -19,6 +20,8 @@ pub(super) const ARGS: &[&str] =
     &["--writable", "--workers", "1", "--pool", "2", "--on-conflict", "replace"];
 /// Who has no answer by then is stuck: more than a busy disk takes for a sync.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// After this long it is looked whether there is anything to wait for.
+const LOOK: Duration = Duration::from_secs(2);
 /// How long a server may take to stop: its drain limit and a bit.
 const STOP_MAX: Duration = Duration::from_secs(12);
 /// Requests in one run.
@@ -82,6 +85,8 @@ pub(super) struct Expected {
     /// Paths and their content as confirmed; `None` for what was confirmed as deleted.
     confirmed: Vec<(String, Option<String>)>,
     pub(super) complaints: Vec<Complaint>,
+    /// Whether a call has failed that cannot, so that nothing here means anything.
+    pub(super) is_void: bool,
 }
 
 /// The large file: sent by `sendfile`.
@@ -100,8 +105,8 @@ pub(super) fn fill(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Asks for everything once, and for most of it twice; `rotates` the log if it is to.
-pub(super) fn play(server: &Server, expected: &mut Expected, rotates: bool) -> Result<()> {
+/// Asks for everything once, and for most of it twice.
+pub(super) fn play(server: &Server, expected: &mut Expected) -> Result<()> {
     for round in ["", "-2"] {
         let mut talk = None;
         read_all(server, expected, &mut talk);
@@ -127,10 +132,8 @@ pub(super) fn play(server: &Server, expected: &mut Expected, rotates: bool) -> R
                 other => expected.refused("DELETE", &path, other, 204),
             }
         }
-        if rotates {
-            // It may be gone, which is found later.
-            let _ = server.signal(Signal::HUP);
-        }
+        // It may be gone, which is found later.
+        let _ = server.signal(Signal::HUP);
     }
     Ok(())
 }
@@ -240,10 +243,22 @@ fn ask(
     content: &[u8],
 ) -> Option<Answer> {
     let line = head.lines().next().unwrap_or_default();
+    if expected.is_void {
+        return None;
+    }
     let start = Instant::now();
-    let opened = talk.take().map_or_else(|| Talk::open_for(server.addr, PATIENCE), Ok);
+    let opened = talk.take().map_or_else(|| Talk::open_for(server.addr, LOOK), Ok);
     let mut open = opened.ok()?;
-    let outcome = open.exchange(head, content);
+    let mut looked = start;
+    let mut outcome = open.exchange(head, content);
+    while matches!(outcome, Outcome::Unanswered) && looked.elapsed() >= LOOK {
+        expected.is_void = Log::of(server).impossible() > 0;
+        if expected.is_void || start.elapsed() >= PATIENCE {
+            break;
+        }
+        looked = Instant::now();
+        outcome = open.answer();
+    }
     let Outcome::Whole(answer) = outcome else {
         if start.elapsed() >= PATIENCE {
             expected.complain(Kind::Stuck, format!("{line}: {outcome:?}"));

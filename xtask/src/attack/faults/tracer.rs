@@ -1,7 +1,7 @@
 //! Attaches `strace` to a running server, to see its calls or to let one of them fail.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -38,19 +38,28 @@ pub(super) fn missing() -> Option<String> {
 impl Tracer {
     /// Attaches to all threads of the server, and returns once it has.
     pub(super) fn attach(server: &Server, inject: Option<&str>) -> Result<Tracer> {
-        let output = server.dir().join("strace");
+        let output = output(server);
         let mut command = Command::new("strace");
-        command.args(["-f", "-qq", "-yy", "-s", "0", "-o"]).arg(&output);
+        command.args(["-qq", "-yy", "-s", "0", "-o"]).arg(&output);
+        let mut threads = threads(server.pid())?;
         if let Some(inject) = inject {
             let call = inject.split(':').next().unwrap_or(inject);
             command.args(["-e", &format!("trace={call}"), "-e", &format!("inject={inject}")]);
+            if call == "recvfrom" {
+                // The main thread waits for signals, from a pair of sockets of which a read cannot
+                // fail as that of a connection can.
+                threads.retain(|thread| *thread != server.pid());
+            }
         }
-        command.args(["-p", &server.pid().to_string()]);
+        // `-f` with the process would be all threads, always.
+        for thread in &threads {
+            command.args(["-p", &thread.to_string()]);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().context("strace cannot be started")?;
         let mut tracer = Tracer { child, output };
         let deadline = Instant::now() + ATTACH_MAX;
-        while !is_traced(server.pid())? {
+        while !is_traced(server.pid(), &threads) {
             if let Some(status) = tracer.child.try_wait()? {
                 bail!("strace ended instead of attaching: {status}");
             }
@@ -74,7 +83,7 @@ impl Tracer {
             }
             std::thread::sleep(Duration::from_millis(2));
         }
-        Ok(Log(std::fs::read_to_string(&self.output).unwrap_or_default()))
+        Ok(Log::read(&self.output))
     }
 }
 
@@ -86,18 +95,39 @@ impl Drop for Tracer {
     }
 }
 
-/// Whether every thread of the process has a tracer.
-fn is_traced(pid: u32) -> Result<bool> {
+/// The threads of a process.
+fn threads(pid: u32) -> Result<Vec<u32>> {
+    let mut threads = Vec::new();
     for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-        let status = std::fs::read_to_string(thread?.path().join("status")).unwrap_or_default();
-        if status.lines().any(|line| line.starts_with("TracerPid:\t0")) {
-            return Ok(false);
-        }
+        threads.extend(thread?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
     }
-    Ok(true)
+    Ok(threads)
+}
+
+/// Whether each of the threads has a tracer, or has ended.
+fn is_traced(pid: u32, threads: &[u32]) -> bool {
+    threads.iter().all(|thread| {
+        let path = format!("/proc/{pid}/task/{thread}/status");
+        let status = std::fs::read_to_string(path).unwrap_or_default();
+        !status.lines().any(|line| line.starts_with("TracerPid:\t0"))
+    })
+}
+
+/// Where strace writes what a server does.
+fn output(server: &Server) -> PathBuf {
+    server.dir().join("strace")
 }
 
 impl Log {
+    /// What has been written of the server so far.
+    pub(super) fn of(server: &Server) -> Log {
+        Log::read(&output(server))
+    }
+
+    fn read(path: &Path) -> Log {
+        Log(std::fs::read_to_string(path).unwrap_or_default())
+    }
+
     /// How often the busiest thread makes each call.
     pub(super) fn calls(&self) -> Result<BTreeMap<String, usize>> {
         let mut by_thread: BTreeMap<(&str, &str), usize> = BTreeMap::new();
