@@ -59,7 +59,9 @@ fn heads(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
 
 /// Clients that drip the body of an upload.
 fn bodies(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
-    let args = ["--workers", "2", "--writable", "--max-connections", "2000"];
+    // Of 256 uploads at once, as it is unless it is said, the others would be told 503 at once.
+    let uploads = BODIES.to_string();
+    let args = ["--writable", "--max-connections", "2000", "--uploads-max", &uploads];
     let server = Server::start(&args, fill)?;
     let (members, found) = beside(server.addr, "/file", &FILE, || {
         let head = "PUT /up HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n";
