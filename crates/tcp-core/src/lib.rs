@@ -85,6 +85,8 @@ mod slots;
 mod stop;
 mod sync;
 mod sys;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timeline;
 mod worker;
 
