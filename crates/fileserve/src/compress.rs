@@ -18,6 +18,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_proto::server::{Produced, Source};
 
+use crate::faults::{self, Call};
 use crate::refusal::Refusal;
 use crate::root::{Facts, Opened};
 use crate::validators;
@@ -105,7 +106,8 @@ impl Compressor {
     /// When no thread can be started.
     pub(crate) fn new(compresses: bool) -> io::Result<Compressor> {
         let mut closing = None;
-        if compresses {
+        // With a plan, whoever is done with a file closes it.
+        if compresses && !faults::is_planned() {
             let (files, waiting) = bounded::<File>(CLOSING_MAX);
             let close = move || waiting.into_iter().for_each(drop);
             thread::Builder::new().name("gzip-closer".into()).spawn(close)?;
@@ -178,7 +180,8 @@ impl Compressor {
 /// The octets of a file; `None` when it is changed meanwhile.
 fn read(opened: &Opened) -> Result<Option<Vec<u8>>, Refusal> {
     let mut text = vec![0; opened.facts.len as usize];
-    match opened.file.read_exact_at(&mut text, 0) {
+    let read = faults::before(Call::Read).map_err(io::Error::from);
+    match read.and_then(|()| opened.file.read_exact_at(&mut text, 0)) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         Err(error) => return Err(Refusal::from_io(&error)),
@@ -236,7 +239,8 @@ impl Source for Gzip {
         let encoder = self.encoder.get_or_insert_with(|| encoder(STREAM_LEVEL));
         for _ in 0..PIECES_MAX {
             let mut piece = vec![0; (self.end - self.next).min(PIECE_BYTES as u64) as usize];
-            match file.read_exact_at(&mut piece, self.next) {
+            let read = faults::before(Call::Read).map_err(io::Error::from);
+            match read.and_then(|()| file.read_exact_at(&mut piece, self.next)) {
                 Ok(()) => {}
                 // The client must not take it for whole.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {

@@ -21,6 +21,7 @@ use http_proto::{FieldBlock, Method, Status, Target};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
+use crate::faults;
 use crate::files::{self, Files};
 use crate::path::RelPath;
 use crate::refusal::Refusal;
@@ -142,7 +143,8 @@ impl Hot {
         let shelves = Arc::new(Shelves(shelves.into()));
         let bell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
         let helper = Arc::new(Helper { cold: Mutex::default(), bell });
-        if !descriptors.is_empty() {
+        // With a plan nobody looks after what is kept but those who ask for it.
+        if !descriptors.is_empty() && !faults::is_planned() {
             let (helper, weak) = (Arc::clone(&helper), Arc::downgrade(&shelves));
             let run = move || helper.run(&root, &weak, &descriptors);
             thread::Builder::new().name("hot-files".into()).spawn(run)?;

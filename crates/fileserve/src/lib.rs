@@ -44,6 +44,10 @@ pub mod access;
 pub mod access_log;
 mod cache_control;
 mod compress;
+#[cfg(feature = "faults")]
+pub mod faults;
+#[cfg(not(feature = "faults"))]
+mod faults;
 mod files;
 mod forms;
 mod get;

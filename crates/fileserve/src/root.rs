@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, open, statat};
 use rustix::io::Errno;
 
+use crate::faults::{self, Call};
 use crate::path::RelPath;
 use crate::refusal::Refusal;
 
@@ -265,7 +266,8 @@ impl Opened {
 impl Facts {
     /// What an open file says of itself.
     pub(crate) fn of(file: impl AsFd) -> Result<Facts, Refusal> {
-        Facts::new(&fstat(file).map_err(Refusal::from_os)?)
+        let stat = faults::before(Call::Stat).and_then(|()| fstat(file));
+        Facts::new(&stat.map_err(Refusal::from_os)?)
     }
 
     fn new(stat: &Stat) -> Result<Facts, Refusal> {

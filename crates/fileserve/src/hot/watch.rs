@@ -11,6 +11,8 @@ use rustix::fs::inotify::{
 };
 use rustix::io::{Errno, ioctl_fionread};
 
+use crate::faults::{self, Call};
+
 /// Room for some hundred events, which are read at a time.
 const BUFFER_BYTES: usize = 4096;
 
@@ -78,6 +80,7 @@ impl Watch {
 
     fn add(&self, what: BorrowedFd<'_>, flags: WatchFlags) -> Result<WatchId, Errno> {
         // By descriptor, since a name could mean something else by now.
+        faults::before(Call::Watch)?;
         let path = format!("/proc/self/fd/{}", what.as_raw_fd());
         add_watch(&self.inotify, path, flags)
     }

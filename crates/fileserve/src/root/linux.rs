@@ -12,6 +12,7 @@ use rustix::fs::{FsWord, Mode, OFlags, ResolveFlags, fstatfs, openat2};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::Lookup;
+use crate::faults::{self, Call};
 
 /// Opens a directory only to go on from there: that takes no right to read it.
 pub(super) const TRAVERSE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
@@ -73,6 +74,7 @@ pub(super) fn open_beneath(
     path: &OsStr,
     flags: OFlags,
 ) -> Result<OwnedFd, Errno> {
+    faults::before(Call::Open)?;
     openat2(dir, path, flags, Mode::empty(), BENEATH)
 }
 
@@ -83,6 +85,7 @@ pub(super) fn open_cached(
     path: &OsStr,
     flags: OFlags,
 ) -> Result<OwnedFd, Errno> {
+    faults::before(Call::OpenCached)?;
     let resolve = BENEATH.union(ResolveFlags::CACHED).union(ResolveFlags::NO_XDEV);
     openat2(dir, path, flags, Mode::empty(), resolve)
 }
@@ -93,6 +96,7 @@ pub(super) fn open_plain(
     path: &OsStr,
     flags: OFlags,
 ) -> Result<OwnedFd, Errno> {
+    faults::before(Call::OpenCached)?;
     let resolve = BENEATH
         .union(ResolveFlags::CACHED)
         .union(ResolveFlags::NO_XDEV)
@@ -106,8 +110,16 @@ pub(crate) fn read_cached(file: &File, buffer: &mut [u8], offset: u64) -> bool {
     if buffer.is_empty() {
         return true;
     }
+    if faults::before(Call::ReadCached).is_err() {
+        return false;
+    }
     let length = buffer.len();
-    preadv2(file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT) == Ok(length)
+    let flags = match faults::is_planned() {
+        // What is in memory is for the plan to say, also on file systems that cannot.
+        true => ReadWriteFlags::empty(),
+        false => ReadWriteFlags::NOWAIT,
+    };
+    preadv2(file, &mut [IoSliceMut::new(buffer)], offset, flags) == Ok(length)
 }
 
 #[cfg(test)]

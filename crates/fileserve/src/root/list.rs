@@ -6,6 +6,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, openat, statat};
 use rustix::io::Errno;
 
 use super::{DIRECTORY, Facts, Opened, Root};
+use crate::faults::{self, Call};
 use crate::path::RelPath;
 use crate::refusal::Refusal;
 
@@ -67,11 +68,12 @@ impl Root {
         let mut listing = Listing::default();
         // A descriptor of its own, since the place in the directory belongs to the descriptor, and
         // since `dir` may be open for passing through only.
-        let names = openat(&dir.file, c".", DIRECTORY, Mode::empty())
+        let names = faults::before(Call::Open)
+            .and_then(|()| openat(&dir.file, c".", DIRECTORY, Mode::empty()))
             .and_then(Dir::new)
             .map_err(Refusal::from_os)?;
         for (count, name) in names.enumerate() {
-            let name = name.map_err(Refusal::from_os)?;
+            let name = faults::before(Call::List).and(name).map_err(Refusal::from_os)?;
             let name = name.file_name().to_bytes();
             // `.` and `..` are in every directory and do not count.
             if count == SHORT_NAMES + 2 {
@@ -93,8 +95,9 @@ impl Root {
     }
 
     fn look_at_entry(&self, dir: &Opened, name: &[u8], path: &RelPath) -> Result<Facts, Refusal> {
-        let stat =
-            statat(dir.file.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW).map_err(Refusal::from_os)?;
+        let stat = faults::before(Call::Stat)
+            .and_then(|()| statat(dir.file.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW))
+            .map_err(Refusal::from_os)?;
         match FileType::from_raw_mode(stat.st_mode) {
             // From the root: a link may well lead out of its directory and stay beneath the root.
             FileType::Symlink => self.look_at(path),

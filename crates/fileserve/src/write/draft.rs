@@ -21,6 +21,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::sweeper::{Leftover, Sweeper};
+use crate::faults::{self, Call};
 use crate::path::UPLOAD_PREFIX;
 use crate::refusal::Refusal;
 use crate::root::{Facts, FileId};
@@ -91,7 +92,7 @@ impl Draft {
         let sweeper = Arc::clone(sweeper);
         if unnamed {
             let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
-            match openat(&dir, c".", flags, NEW_MODE) {
+            match faults::before(Call::Make).and_then(|()| openat(&dir, c".", flags, NEW_MODE)) {
                 Ok(file) => {
                     // For the moment in which it will have a hidden name.
                     let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
@@ -106,6 +107,7 @@ impl Draft {
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let (file, hidden) = under_hidden_name(number, |name| {
+            faults::before(Call::Make)?;
             let file = openat(&dir, name, flags, NEW_MODE)?;
             match is_ours(&file) {
                 true => Ok(file),
@@ -125,13 +127,16 @@ impl Draft {
     /// Appends to it.
     pub(super) fn write(&self, octets: &[u8]) -> Result<(), Refusal> {
         let mut file = self.file();
-        file.write_all(octets).map_err(|error| Refusal::from_io(&error))
+        let written = faults::before(Call::Write).map_err(Into::into);
+        written.and_then(|()| file.write_all(octets)).map_err(|error| Refusal::from_io(&error))
     }
 
     /// Gives it the permissions of the file with `mode` that it is to replace. Before there is
     /// content to see: a private file's is never anything else.
     pub(super) fn take_mode(&self, mode: u32) -> Result<(), Refusal> {
-        fchmod(self.file(), Mode::from_raw_mode(mode & KEPT_MODE)).map_err(Refusal::from_os)
+        let mode = Mode::from_raw_mode(mode & KEPT_MODE);
+        let taken = faults::before(Call::Change).and_then(|()| fchmod(self.file(), mode));
+        taken.map_err(Refusal::from_os)
     }
 
     /// Has it written to the disk, content and all, and says its tag. After an error nobody knows
@@ -144,7 +149,8 @@ impl Draft {
 
     /// Has what has changed of it since written to the disk.
     pub(super) fn sync(&self) -> Result<(), Refusal> {
-        self.file().sync_all().map_err(|error| Refusal::from_io(&error))
+        let synced = faults::before(Call::Sync).map_err(Into::into);
+        synced.and_then(|()| self.file().sync_all()).map_err(|error| Refusal::from_io(&error))
     }
 
     /// Gives it the name `name` in `dir`, which nothing has yet.
@@ -165,6 +171,7 @@ impl Draft {
     /// Puts it in the place of the file called `name` in `dir`, in one step.
     pub(super) fn replace(&mut self, dir: &OwnedFd, name: &[u8]) -> Result<(), Unplaced> {
         let hidden = self.hide()?;
+        faults::before(Call::Name)?;
         renameat(&self.dir, hidden.as_slice(), dir, name)?;
         self.hidden = None;
         self.file = None;
@@ -184,7 +191,10 @@ impl Draft {
             // Who has locked it for good keeps the sweeper off as well.
             let _ = flock(swapped, FlockOperation::NonBlockingLockShared);
         }
-        match renameat_with(&self.dir, hidden.as_slice(), dir, name, RenameFlags::EXCHANGE) {
+        let exchange = RenameFlags::EXCHANGE;
+        match faults::before(Call::Name)
+            .and_then(|()| renameat_with(&self.dir, hidden.as_slice(), dir, name, exchange))
+        {
             Ok(()) => Ok(true),
             Err(Errno::INVAL | Errno::NOSYS) => self.replace(dir, name).map(|()| false),
             Err(errno) => Err(errno.into()),
@@ -220,7 +230,7 @@ impl Draft {
         let written = Facts::of(self.file())?;
         let own = Duration::from_nanos(1 + self.number % 999_999);
         let time = written.mtime + own;
-        if self.file().set_modified(time).is_err() {
+        if faults::before(Call::Change).is_err() || self.file().set_modified(time).is_err() {
             return Ok(None);
         }
         let facts = Facts::of(self.file())?;
@@ -287,6 +297,7 @@ fn under_hidden_name<T>(
 /// By its descriptor, which kernels before 6.10 allow to nobody but the superuser (`ENOENT`), or
 /// by the link that `/proc` has to it.
 fn link_unnamed(file: impl AsFd, dir: impl AsFd, name: &[u8]) -> Result<(), Errno> {
+    faults::before(Call::Name)?;
     match linkat(file.as_fd(), c"", dir.as_fd(), name, AtFlags::EMPTY_PATH) {
         Err(Errno::NOENT | Errno::PERM | Errno::INVAL) => {
             let link = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
@@ -298,6 +309,7 @@ fn link_unnamed(file: impl AsFd, dir: impl AsFd, name: &[u8]) -> Result<(), Errn
 
 /// Renames, if nothing has the new name. In two steps where the file system knows no such call.
 fn rename_to_free(from: &OwnedFd, old: &[u8], to: &OwnedFd, new: &[u8]) -> Result<(), Errno> {
+    faults::before(Call::Name)?;
     match renameat_with(from, old, to, new, RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS) => {
             linkat(from, old, to, new, AtFlags::empty())?;

@@ -15,6 +15,7 @@ use super::place::{evaluate, octets_of_file};
 use super::space::{Claim, Turn};
 use super::upload::announced;
 use super::{Denied, Writes};
+use crate::faults::{self, Call};
 use crate::options::OnConflict;
 use crate::path::RelPath;
 use crate::refusal::Refusal;
@@ -164,7 +165,8 @@ impl FormUpload {
             for file in &mut files {
                 placed.push(self.place(file)?);
             }
-            Ok(fsync(&*self.dir).map_err(Refusal::from_os)?)
+            let synced = faults::before(Call::Sync).and_then(|()| fsync(&*self.dir));
+            Ok(synced.map_err(Refusal::from_os)?)
         };
         if let Err(denied) = place_all() {
             self.undo(&mut files, &placed);

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::draft::{Draft, Unplaced};
 use super::{Denied, Writes};
+use crate::faults::{self, Call};
 use crate::path::RelPath;
 use crate::refusal::Refusal;
 use crate::root::{Facts, FileId, Kind};
@@ -199,7 +200,7 @@ impl Writes {
             }
             current.map(|facts| Gone { kind: facts.kind, octets })
         };
-        fsync(&*dir).map_err(Refusal::from_os)?;
+        faults::before(Call::Sync).and_then(|()| fsync(&*dir)).map_err(Refusal::from_os)?;
         Ok(gone)
     }
 
@@ -246,7 +247,9 @@ impl Writes {
                 Kind::Directory => AtFlags::REMOVEDIR,
             };
             let octets = octets_of_file(&dir, place.name());
-            unlinkat(&*dir, place.name(), flags).map_err(|errno| match errno {
+            let unlinked = faults::before(Call::Remove);
+            let unlinked = unlinked.and_then(|()| unlinkat(&*dir, place.name(), flags));
+            unlinked.map_err(|errno| match errno {
                 // A link to a directory.
                 Errno::NOTDIR => Refusal::IsDirectory,
                 // POSIX lets a directory that is not empty be told of this way, too.
@@ -255,7 +258,7 @@ impl Writes {
             })?;
             Gone { kind: current.kind, octets }
         };
-        fsync(&*dir).map_err(Refusal::from_os)?;
+        faults::before(Call::Sync).and_then(|()| fsync(&*dir)).map_err(Refusal::from_os)?;
         Ok(gone)
     }
 
@@ -273,7 +276,8 @@ impl Writes {
             self.make(&reached.0, name, place.now)?;
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             // Never through a link.
-            let dir = openat(&*reached.0, name.as_slice(), flags, Mode::empty());
+            let dir = faults::before(Call::Open)
+                .and_then(|()| openat(&*reached.0, name.as_slice(), flags, Mode::empty()));
             let dir = dir.map_err(|errno| match errno {
                 Errno::NOTDIR | Errno::LOOP | Errno::NOENT => Refusal::ParentMissing,
                 other => Refusal::from_os(other),
@@ -297,13 +301,14 @@ impl Writes {
     /// Makes the directory `name` in `dir`, for good; `false` if something has that name.
     fn make(&self, dir: &OwnedFd, name: &[u8], now: SystemTime) -> Result<bool, Refusal> {
         let claim = self.space.claim(dir, 0, now)?;
-        let made = match mkdirat(dir, name, NEW_DIRECTORY_MODE) {
+        let made = faults::before(Call::Make);
+        let made = match made.and_then(|()| mkdirat(dir, name, NEW_DIRECTORY_MODE)) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
             Err(errno) => return Err(Refusal::from_os(errno)),
         };
         // Also where another has made it: it may be in the middle of this.
-        fsync(dir).map_err(Refusal::from_os)?;
+        faults::before(Call::Sync).and_then(|()| fsync(dir)).map_err(Refusal::from_os)?;
         if made {
             claim.settle(None);
         }

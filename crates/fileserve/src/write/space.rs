@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, FileType, fstatvfs, statat};
 
 use super::tree;
+use crate::faults::{self, Call};
 use crate::options::Uploads;
 use crate::path;
 use crate::refusal::Refusal;
@@ -199,7 +200,8 @@ pub(crate) fn leaves_some_free(
     more: u64,
 ) -> Result<(), Refusal> {
     // Where nobody knows how much is free, the disk itself will say when it is full.
-    let Ok(disk) = fstatvfs(dir) else { return Ok(()) };
+    let disk = faults::before(Call::Space).and_then(|()| fstatvfs(dir));
+    let Ok(disk) = disk else { return Ok(()) };
     let octets = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
     let usual = || (octets(disk.f_blocks) / 100).min(KEPT_FREE_BYTES_MAX);
     match octets(disk.f_bavail) >= keep_free.unwrap_or_else(usual).saturating_add(more) {
