@@ -10,6 +10,7 @@
 //! thread on which no [plan is installed](install) runs as ever.
 #![cfg_attr(not(feature = "faults"), allow(unreachable_pub, reason = "public with the feature"))]
 
+#[cfg(not(feature = "faults"))]
 use rustix::io::Errno;
 
 /// A kind of call that is about to be made.
