@@ -2,7 +2,7 @@
 
 use tcp_core::{Now, Output, Wait};
 
-use super::session::{Asked, HttpSession, Reply, State, Then, Turn, has_gathered};
+use super::session::{Asked, HEAD, HttpSession, Reply, State, Then, Turn, has_gathered};
 use super::stream::Streaming;
 use super::{Exchange, Handler, Response};
 use crate::assembly::{Persistence, ResponseFraming, ResponseHead};
@@ -63,16 +63,16 @@ impl<H: Handler> HttpSession<H> {
         }
     }
 
-    /// Refuses what could not be read as a request, and ends the connection.
+    /// Refuses what could not be read as a request, and ends the connection. `silent`: without
+    /// content, whatever is wrong with the rest of the head (RFC 9110 §9.3.2).
     pub(super) fn refuse(
         &mut self,
         reject: Reject,
         line: &[u8],
+        silent: bool,
         now: Now,
         output: &mut Output,
     ) -> Wait {
-        // Whatever is wrong with the rest of the head (RFC 9110 §9.3.2).
-        let silent = line.starts_with(b"HEAD ");
         self.end_with(reject, silent, now, output, |session, sent| {
             session.shared.handler.record(&Exchange {
                 peer: session.accepted.peer,
@@ -96,7 +96,7 @@ impl<H: Handler> HttpSession<H> {
         now: Now,
         output: &mut Output,
     ) -> Wait {
-        let silent = asked.head.starts_with(b"HEAD ");
+        let silent = asked.head.starts_with(HEAD);
         self.end_with(reject, silent, now, output, |session, sent| {
             session.record(&asked, reject.status(), Some(reject.reason()), sent, now);
         })

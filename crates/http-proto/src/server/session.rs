@@ -16,6 +16,9 @@ use crate::{Connection, Event, Framing, Reject, RequestHead, Status};
 /// Responses to pipelined requests are gathered up to this many octets before they are sent.
 const GATHER_BYTES_MAX: u64 = 64 * 1024;
 
+/// How a request begins of which no answer has content (RFC 9110 §9.3.2).
+pub(super) const HEAD: &[u8] = b"HEAD ";
+
 /// The HTTP session of one connection: a [`tcp_core::Session`].
 pub struct HttpSession<H: Handler> {
     pub(super) shared: Arc<Shared<H>>,
@@ -38,8 +41,9 @@ pub(super) enum State {
     /// Between requests, or behind an empty line before one; cut at the deadline, or before when
     /// the server is full.
     Idle { since: Instant, deadline: Instant },
-    /// In a head that must be complete by the deadline.
-    Head { deadline: Instant },
+    /// In a head that must be complete by the deadline. `silent`: as far as it has come, whatever
+    /// is answered has no content.
+    Head { deadline: Instant, silent: bool },
     /// Content comes that no handler wants; the request is answered after it.
     Discard { asked: Asked, transfer: Transfer },
     /// The handler is asked on a pool thread.
@@ -138,7 +142,9 @@ impl<H: Handler> Session for HttpSession<H> {
 
     fn expire(&mut self, now: Now, output: &mut Output) -> Wait {
         match std::mem::replace(&mut self.state, State::Over) {
-            State::Head { .. } => self.refuse(Reject::HeadTimeout, b"", now, output),
+            State::Head { silent, .. } => {
+                self.refuse(Reject::HeadTimeout, b"", silent, now, output)
+            }
             State::Discard { asked, .. } => {
                 self.refuse_asked(Reject::ContentTimeout, asked, now, output)
             }
@@ -172,7 +178,9 @@ impl<H: Handler> HttpSession<H> {
         let (consumed, event) = match self.connection.next(bytes, &config.limits) {
             Ok(found) => found,
             Err(reject) => {
-                return Some(self.refuse(reject, first_line(bytes), turn.now, turn.output));
+                let line = first_line(bytes);
+                let silent = line.starts_with(HEAD);
+                return Some(self.refuse(reject, line, silent, turn.now, turn.output));
             }
         };
         // An empty line before the request is no part of it (RFC 9112 §2.2).
@@ -183,25 +191,34 @@ impl<H: Handler> HttpSession<H> {
         let nothing = matches!(bytes, b"" | b"\r" | b"\r\n");
         match event {
             Event::Head(head) => self.begin(&head, arrived, turn),
-            Event::NeedMore if nothing && (turn.input.is_end() || turn.now.stopping) => {
+            Event::NeedMore if nothing && turn.input.is_end() => {
                 self.state = State::Over;
                 Some(Wait::Close)
             }
+            // What has come already is looked at first: a request that is met by a close resets
+            // the connection, and the reset can overtake the last response.
+            Event::NeedMore if nothing && turn.now.stopping => {
+                let now = turn.now.instant;
+                self.state = State::Idle { since: now, deadline: now };
+                Some(Wait::Read { deadline: turn.now.instant })
+            }
             Event::NeedMore if turn.input.is_end() => {
-                Some(self.refuse(Reject::IncompleteHead, first_line(bytes), turn.now, turn.output))
+                let line = first_line(bytes);
+                let silent = line.starts_with(HEAD);
+                Some(self.refuse(Reject::IncompleteHead, line, silent, turn.now, turn.output))
             }
             Event::NeedMore => {
                 let deadline = match self.state {
-                    State::Head { deadline } => deadline,
                     State::Idle { since, deadline } if nothing => {
                         return Some(Wait::Idle { since, deadline });
                     }
-                    _ => {
-                        let deadline = turn.now.instant + config.head_timeout;
-                        self.state = State::Head { deadline };
-                        deadline
-                    }
+                    State::Head { deadline, .. } => deadline,
+                    _ => turn.now.instant + config.head_timeout,
                 };
+                if !nothing {
+                    let silent = first_line(bytes).starts_with(HEAD);
+                    self.state = State::Head { deadline, silent };
+                }
                 Some(Wait::Read { deadline })
             }
             // A response that ends the connection has led to `Over`.

@@ -148,6 +148,19 @@ fn a_stop_ends_idle_connections_and_no_others() {
     assert_eq!(talk.notes(), "PUT /put HTTP/1.1 201 5");
 }
 
+/// What is in the socket has been sent before the client could know of the stop.
+#[test]
+fn a_stop_looks_at_what_has_come_before_it_closes() {
+    let mut talk = Talk::new();
+    talk.say(GET);
+    talk.answers();
+    talk.now.stopping = true;
+    talk.advance();
+    assert_eq!((talk.waits(), talk.patience()), ("read", std::time::Duration::ZERO));
+    talk.say(GET);
+    assert_eq!(talk.answers(), NOW_CLOSE);
+}
+
 /// A client that has not said `close` may be sending its next request, and a reset would take the
 /// last answer from it. It has to be told, and waited for.
 #[test]

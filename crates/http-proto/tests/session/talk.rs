@@ -86,7 +86,8 @@ impl Talk {
             self.advance();
             self.run();
         }
-        self
+        // What is due at once is told when nothing more has come, as here.
+        self.later(Duration::ZERO)
     }
 
     /// Time passes; a deadline that passes with it is told.

@@ -85,6 +85,15 @@ fn a_head_has_its_time_from_the_first_octet_however_it_drips() {
 }
 
 #[test]
+fn a_head_that_is_late_gets_content_only_if_it_may_ask_for_some() {
+    for (head, page) in [("HEAD /now HT", "(page)"), ("HEAD ", "(page)"), ("HEA", "page")] {
+        let mut talk = Talk::new();
+        talk.say(head).later(seconds(10));
+        assert_eq!(talk.answers(), format!("408 close {page}"), "{head}");
+    }
+}
+
+#[test]
 fn content_must_keep_its_pace() {
     let config = || Config {
         content_pace: Pace { stall: seconds(30), rate: 10, grace: seconds(15) },
