@@ -213,8 +213,15 @@ impl FormUpload {
             file.draft.sync()?;
         }
         let octets = octets_of_file(&self.dir, name);
-        let undoable = file.draft.swap(&self.dir, name)?;
-        Ok(Placed::Replaced { id, undoable, octets })
+        match file.draft.swap(&self.dir, name) {
+            Ok(undoable) => Ok(Placed::Replaced { id, undoable, octets }),
+            // Somebody has just removed it, or else there is no directory.
+            Err(Unplaced::Refused(Refusal::ParentMissing)) => {
+                file.draft.create(&self.dir, name)?;
+                Ok(Placed::Created(id))
+            }
+            Err(unplaced) => Err(unplaced.into()),
+        }
     }
 
     /// Takes back what was placed, last first: two files of the form may have had one name. What
