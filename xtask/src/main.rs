@@ -8,6 +8,7 @@ mod fuzz;
 mod invariants;
 mod model;
 mod requirements;
+mod sim;
 mod soak;
 mod test;
 mod trial;
@@ -24,6 +25,7 @@ cargo xtask tsan                             the same threads under ThreadSaniti
 cargo xtask requirements                     only the tables of what the RFCs require
 cargo xtask corpus PATH [--base HOST:PORT]   plays a file of raw requests against httpd
 cargo xtask compare SERVER [CASE ...]        plays the cases against nginx, lighttpd or another
+cargo xtask sim [--seeds N] [--seed S]        simulated clients and faults; one seed with its trace
 cargo xtask soak [PART ...]                  what is big, and reads beside writes, in release
 cargo xtask attack [PART ...]                hostile clients, and a machine that is broken
                    [--quick] [--minutes N]
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         "compare" => compare::run(rest, workspace()),
         "corpus" => corpus::run(rest),
         "fuzz" => fuzz::run(rest),
+        "sim" => sim::run(rest),
         "soak" => soak::run(rest),
         _ => {
             eprint!("{COMMANDS}");

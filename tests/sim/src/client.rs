@@ -1,0 +1,357 @@
+//! One client: when it sends what, what it makes of the answers, and how it leaves.
+
+use std::cell::RefCell;
+
+use conformance::response::Response;
+
+use crate::ask::{Ask, Tag, Want};
+use crate::judge::Case;
+use crate::line::{Cause, Line};
+use crate::random::Random;
+use crate::stage::Stage;
+use crate::witness;
+
+/// A client and its connection.
+pub(crate) struct Client {
+    pub(crate) line: Line,
+    pub(crate) asks: Vec<Ask>,
+    manners: Manners,
+    /// How many more requests it makes.
+    left: usize,
+    /// How many have been answered.
+    answered: usize,
+    /// Octets received that belong to these answers.
+    read: usize,
+    /// The request under way may go on behind its head.
+    continued: bool,
+    /// The answer that is the last.
+    saw_last: bool,
+    /// The last answer came before its request was whole: the rest of that may be cut for being too
+    /// slow.
+    was_early: bool,
+}
+
+/// How a client behaves.
+struct Manners {
+    /// Requests under way at a time.
+    pipelines: usize,
+    /// Octets sent at a time, at most.
+    drip: usize,
+    /// It falls silent after so many octets.
+    silent_after: usize,
+    /// It takes no more than so many octets at a time; 0 for never any.
+    takes: usize,
+    half_closes: bool,
+    /// It resets the connection once in so many steps.
+    resets: usize,
+}
+
+impl Manners {
+    fn new(random: &mut Random) -> Manners {
+        Manners {
+            pipelines: random.pick(&[1, 1, 2, 5]),
+            drip: random.pick(&[1, 40, 3_000, 3_000, usize::MAX, usize::MAX]),
+            silent_after: match random.once_in(8) {
+                true => random.below(3_000),
+                false => usize::MAX,
+            },
+            takes: random.pick(&[30, 2_000, 2_000, 100_000, 100_000, 100_000, 100_000, 0]),
+            half_closes: random.once_in(2),
+            resets: if random.once_in(6) { 40 } else { 0 },
+        }
+    }
+}
+
+impl Client {
+    pub(crate) fn new(line: Line, random: &mut Random) -> Client {
+        let mut client = Client {
+            line,
+            asks: Vec::new(),
+            manners: Manners::new(random),
+            left: 1 + random.below(6),
+            answered: 0,
+            read: 0,
+            continued: false,
+            saw_last: false,
+            was_early: false,
+        };
+        client.line.socket.room = random.pick(&[1_000, 20_000, 200_000]);
+        client
+    }
+
+    /// What its requests may put on the disk.
+    pub(crate) fn planned(&self) -> Vec<usize> {
+        let open = self.asks[self.answered..].iter();
+        // What has had its effect has no second one.
+        let open =
+            open.filter(|ask| matches!(ask.want, Want::Form { .. }) || ask.effects.is_empty());
+        open.flat_map(Ask::planned).copied().collect()
+    }
+
+    /// Whether a call of the session may change something.
+    pub(crate) fn may_write(&self) -> bool {
+        let writes = |ask: &Ask| {
+            matches!(ask.want, Want::Put { .. } | Want::Delete { .. } | Want::Form { .. })
+        };
+        self.asks[self.answered..].iter().any(writes)
+    }
+
+    /// Notes what a call of the session has come to.
+    pub(crate) fn note(&mut self, outcome: crate::stage::Outcome) -> Result<(), String> {
+        for ask in self.asks[self.answered..].iter_mut().filter(|ask| ask.sent > 0) {
+            ask.faults += outcome.faults;
+        }
+        for effect in outcome.effects {
+            let is_cause = |ask: &&mut Ask| match (&ask.want, effect.state) {
+                (Want::Delete { file, .. }, None) => {
+                    *file == effect.file && ask.effects.is_empty() && ask.sent > 0
+                }
+                (Want::Put { file, version, .. }, state) => {
+                    *file == effect.file && state == Some(*version)
+                }
+                (Want::Form { versions }, Some(version)) => versions.contains(&version),
+                _ => false,
+            };
+            let is_form = |ask: &Ask| matches!(ask.want, Want::Form { .. });
+            let asks = &mut self.asks[self.answered..];
+            if let Some(ask) = asks.iter_mut().find(is_cause) {
+                ask.effects.push(effect);
+            } else if !asks.iter().any(is_form) {
+                return Err(format!("nobody asked for {:?} of file {}", effect.state, effect.file));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends something, if there is something to send. `eager`: as much as there is. Says whether
+    /// it did.
+    pub(crate) fn send(
+        &mut self,
+        stage: &RefCell<Stage>,
+        random: &mut Random,
+        tags: &[Tag],
+        eager: bool,
+    ) -> bool {
+        let socket = &mut self.line.socket;
+        let total: usize = self.asks.iter().map(|ask| ask.sent).sum();
+        let is_silent = total >= self.manners.silent_after;
+        if socket.is_half_closed || socket.is_reset || self.line.end.is_some() || is_silent {
+            return false;
+        }
+        let stage = &mut *stage.borrow_mut();
+        let is_sent = self.asks.last().is_none_or(|ask| ask.whole.is_some());
+        if is_sent {
+            let is_last = self.asks.last().is_some_and(|ask| ask.closes) || self.saw_last;
+            if self.left == 0 || is_last {
+                socket.is_half_closed = self.manners.half_closes;
+                return socket.is_half_closed;
+            }
+            if self.asks.len() - self.answered >= self.manners.pipelines {
+                return false;
+            }
+            self.left -= 1;
+            self.continued = false;
+            self.asks.push(Ask::new(random, &mut stage.disk, tags));
+        }
+        let Some(ask) = self.asks.last_mut() else { return false };
+        let is_offer = ask.pauses_at == Some(ask.sent) && !self.continued;
+        if is_offer && !random.once_in(if eager { 3 } else { 10 }) {
+            return eager;
+        }
+        let rest = ask.octets.len() - ask.sent;
+        let most = if eager { rest } else { rest.min(1 + random.below(self.manners.drip.max(1))) };
+        // Nobody can know of less that it asks for no content.
+        let most = if ask.is_head && ask.sent == 0 { most.max(b"HEAD ".len()) } else { most };
+        // Up to where it pauses, or on from there.
+        let most = match ask.pauses_at {
+            Some(at) if ask.sent < at => most.min(at - ask.sent),
+            _ => most.min(rest),
+        };
+        stage.disk.event += 1;
+        if ask.sent == 0 {
+            ask.begun = stage.disk.event;
+        }
+        socket.inbound.extend(&ask.octets[ask.sent..ask.sent + most]);
+        ask.sent += most;
+        if ask.sent == ask.octets.len() {
+            ask.whole = Some(stage.disk.event);
+        }
+        stage.say(most as u64, || {
+            let of = format!("{}/{}", ask.sent, ask.octets.len());
+            format!("{most} octets sent, {of} of {}", ask.shown())
+        });
+        true
+    }
+
+    /// Takes some of what was sent to it, or leaves. `eager`: takes all, if it ever takes any.
+    pub(crate) fn act(&mut self, random: &mut Random, eager: bool) {
+        let room = &mut self.line.socket.room;
+        *room = match eager && self.manners.takes > 0 {
+            true => usize::MAX,
+            false => room.saturating_add(self.manners.takes),
+        };
+        if random.once_in(self.manners.resets) && !self.line.is_over() {
+            self.line.socket.is_reset = true;
+        }
+    }
+
+    /// Reads the answers that have come, and has each judged. Tags that are told go to `tags`.
+    pub(crate) fn read(
+        &mut self,
+        stage: &RefCell<Stage>,
+        tags: &mut Vec<Tag>,
+        rejects_names: bool,
+    ) -> Result<(), String> {
+        loop {
+            let rest = &self.line.socket.outbound[self.read..];
+            if rest.is_empty() {
+                return Ok(());
+            }
+            if self.saw_last {
+                return Err("octets behind the last response".to_owned());
+            }
+            let ask = self.asks.get(self.answered).filter(|ask| ask.sent > 0);
+            let Some(ask) = ask else {
+                return Err("a response without a request".to_owned());
+            };
+            let mark = self.line.mark_at(self.read)?;
+            let Some((response, taken)) = Response::parse_begun(rest, ask.is_head, mark.wall)?
+            else {
+                return Ok(());
+            };
+            self.read += taken;
+            if response.status == 100 {
+                if ask.pauses_at.is_none() || self.continued {
+                    return Err("a 100 that nobody waits for".to_owned());
+                }
+                self.continued = true;
+                continue;
+            }
+            let mut stage = stage.borrow_mut();
+            let case = Case {
+                disk: &stage.disk,
+                ask,
+                response: &response,
+                headed: mark.event,
+                is_half_closed: self.line.socket.is_half_closed,
+                rejects_names,
+            };
+            let told = case.judge().map_err(|why| format!("{}: {why}", ask.shown()))?;
+            let is_last = response.lists("Connection", "close");
+            if (ask.closes || matches!(ask.want, Want::Broken(_))) && !is_last {
+                return Err(format!("{}: the connection goes on", ask.shown()));
+            }
+            stage.say(u64::from(response.status), || {
+                let length = response.body.len();
+                format!("{} with {length} octets to {}", response.status, ask.shown())
+            });
+            self.saw_last = is_last;
+            self.was_early = ask.whole.is_none_or(|at| at > mark.event);
+            self.answered += 1;
+            self.continued = false;
+            if let Some(tag) = told {
+                check_tag(&stage, tags, &tag)?;
+                tags.push(tag);
+            }
+        }
+    }
+
+    /// What must be true of a connection that has ended. `lines` is what was noted of it.
+    pub(crate) fn check_end(&self, lines: &[witness::Line]) -> Result<(), String> {
+        let Some(end) = self.line.end else { return Err("it never ends".to_owned()) };
+        let all = [&self.line.socket.outbound[..], &self.line.unsent].concat();
+        let answers = answers(&all, &self.asks);
+        let noted: Vec<u16> = lines.iter().map(|line| line.status).collect();
+        let given: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+        if noted != given {
+            return Err(format!("answered {given:?}, but noted {noted:?}"));
+        }
+        for (line, answer) in lines.iter().zip(&answers) {
+            // What is short counts as sent when it is handed over.
+            let is_short = answer.content <= 64 * 1024;
+            if answer.is_received(self.line.socket.outbound.len()) && line.sent != answer.content {
+                let sent = line.sent;
+                return Err(format!("{} octets sent, but noted {sent}", answer.content));
+            }
+            if !is_short && line.sent > answer.content {
+                return Err(format!("noted {} of {} octets", line.sent, answer.content));
+            }
+        }
+        let is_cut = end.cause != Cause::Orderly || self.line.socket.is_reset;
+        if is_cut || self.saw_last || self.was_early {
+            return Ok(());
+        }
+        match self.asks[self.answered..].first() {
+            Some(ask) if ask.whole.is_some_and(|at| at < end.event) => {
+                Err(format!("{} was never answered", ask.shown()))
+            }
+            Some(ask) if ask.sent > 0 && !ask.octets.starts_with(b"\r\n") => {
+                Err(format!("{} was begun, and the connection ended silently", ask.shown()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Strong tags are handed out only for versions that no other shares one with.
+fn check_tag(stage: &Stage, tags: &[Tag], tag: &Tag) -> Result<(), String> {
+    let is_other = |known: &&Tag| {
+        known.file == tag.file
+            && known.text == tag.text
+            && !tag.is_weak()
+            && stage.disk.content(known.version) != stage.disk.content(tag.version)
+    };
+    match tags.iter().find(is_other) {
+        Some(other) => Err(format!("{} tags v{} and v{}", tag.text, other.version, tag.version)),
+        None => Ok(()),
+    }
+}
+
+/// An answer among all that the server had for a client.
+struct Answer {
+    status: u16,
+    /// Where it ends.
+    end: Option<usize>,
+    content: u64,
+}
+
+impl Answer {
+    fn is_received(&self, octets: usize) -> bool {
+        self.end.is_some_and(|end| end <= octets)
+    }
+}
+
+/// All answers that were begun. Each has been judged, or was never seen by its client.
+fn answers(all: &[u8], asks: &[Ask]) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    let mut at = 0;
+    while at < all.len() {
+        let is_head = asks.get(answers.len()).is_some_and(|ask| ask.is_head);
+        // Its date has been judged, if its client has seen it.
+        match Response::parse_begun(&all[at..], is_head, date_of(&all[at..])) {
+            Ok(Some((response, taken))) => {
+                at += taken;
+                if response.status >= 200 {
+                    let content = response.body.len() as u64;
+                    answers.push(Answer { status: response.status, end: Some(at), content });
+                }
+            }
+            _ => {
+                let head = &all[at..];
+                let status = head.get(9..12).and_then(|code| std::str::from_utf8(code).ok());
+                let status = status.and_then(|code| code.parse().ok()).unwrap_or(0);
+                answers.push(Answer { status, end: None, content: u64::MAX });
+                break;
+            }
+        }
+    }
+    answers
+}
+
+fn date_of(head: &[u8]) -> std::time::SystemTime {
+    let end = head.windows(4).position(|octets| octets == b"\r\n\r\n").unwrap_or(head.len());
+    let text = String::from_utf8_lossy(&head[..end]);
+    let date = text.lines().find_map(|line| line.strip_prefix("Date: "));
+    date.and_then(|date| httpdate::parse_http_date(date).ok())
+        .unwrap_or(std::time::SystemTime::UNIX_EPOCH)
+}

@@ -1,0 +1,163 @@
+//! What the run and the calls of the server to the system have in common: the disk, what fails on
+//! it, who is being served, and the trace.
+
+use std::time::SystemTime;
+
+use fileserve::faults::Call;
+use rustix::io::Errno;
+
+use crate::ask::Effect;
+use crate::disk::{Disk, VersionId};
+use crate::random::Random;
+
+/// Lines of a trace. A run that needs more has gone wrong before.
+const TRACE_MAX: usize = 50_000;
+
+/// The stage of one run.
+pub(crate) struct Stage {
+    pub(crate) disk: Disk,
+    pub(crate) random: Random,
+    pub(crate) now: SystemTime,
+    pub(crate) habits: Habits,
+    /// The call of the server's that is under way.
+    serving: Option<Serving>,
+    trace: Option<Vec<String>>,
+    /// Something of all that has happened, to compare two runs by.
+    pub(crate) digest: u64,
+    /// What the model cannot explain, met where nobody could be told.
+    trouble: Option<String>,
+}
+
+/// How often what goes wrong, once in so many calls; 0 for never.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Habits {
+    pub(crate) fails: usize,
+    pub(crate) is_cold: usize,
+    pub(crate) disturbs: usize,
+}
+
+/// A session that is being called.
+struct Serving {
+    planned: Vec<VersionId>,
+    from: u64,
+    outcome: Outcome,
+}
+
+/// What a call of a session has come to.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    pub(crate) faults: usize,
+    pub(crate) effects: Vec<Effect>,
+}
+
+impl Stage {
+    pub(crate) fn new(seed: u64, traces: bool) -> Stage {
+        let mut random = Random::new(seed, 1);
+        let disk = Disk::new(&mut random);
+        let now = disk.began;
+        Stage {
+            disk,
+            random,
+            now,
+            habits: Habits::default(),
+            serving: None,
+            trace: traces.then(Vec::new),
+            digest: seed,
+            trouble: None,
+        }
+    }
+
+    /// Notes what has happened. `what` says it for people, and is asked only where they look.
+    pub(crate) fn say(&mut self, code: u64, what: impl FnOnce() -> String) {
+        self.digest = (self.digest ^ code).wrapping_mul(0x0100_0000_01b3).rotate_left(17);
+        if let Some(trace) = &mut self.trace
+            && trace.len() < TRACE_MAX
+        {
+            trace.push(format!("{:>6} {}", self.disk.event, what()));
+        }
+    }
+
+    pub(crate) fn take_trace(&mut self) -> Vec<String> {
+        self.trace.take().unwrap_or_default()
+    }
+
+    /// A session is about to be called, which may put `planned` contents on the disk.
+    pub(crate) fn begin(&mut self, planned: Vec<VersionId>) {
+        let from = self.disk.event;
+        self.serving = Some(Serving { planned, from, outcome: Outcome::default() });
+    }
+
+    /// It has returned. `looks`: whether it may have changed something.
+    pub(crate) fn end(&mut self, looks: bool) -> Result<Outcome, String> {
+        if looks {
+            self.look();
+        }
+        let outcome = self.serving.take().map(|serving| serving.outcome).unwrap_or_default();
+        self.trouble.take().map_or(Ok(outcome), Err)
+    }
+
+    /// Takes note of what the server has changed so far.
+    fn look(&mut self) {
+        let Some(serving) = &mut self.serving else { return };
+        let changes = match self.disk.observe(&serving.planned, serving.from) {
+            Ok(changes) => changes,
+            Err(why) => return self.trouble = Some(why),
+        };
+        let mut said = Vec::new();
+        for change in changes {
+            let (file, state) = (change.file, change.state);
+            said.push(format!("  on disk: {} is now {state:?}", self.disk.files[file].name));
+            let effect = Effect { file, state, from: serving.from, at: self.disk.event };
+            serving.outcome.effects.push(effect);
+        }
+        for line in said {
+            self.say(7, || line);
+        }
+    }
+
+    /// Before a call to the system: whether it fails, and whether something else comes first.
+    pub(crate) fn before(&mut self, call: Call) -> Result<(), Errno> {
+        if self.serving.is_none() {
+            return Ok(());
+        }
+        if self.habits.disturbs > 0 && self.random.once_in(self.habits.disturbs) {
+            self.look();
+            let now = self.now;
+            let did = self.disk.disturb(&mut self.random, now);
+            self.say(8, || format!("  before {call:?}: {did}"));
+        }
+        let is_cached = matches!(call, Call::OpenCached | Call::ReadCached);
+        if is_cached && self.random.once_in(self.habits.is_cold) {
+            self.say(9, || format!("  {call:?}: not in memory"));
+            return Err(Errno::AGAIN);
+        }
+        if !self.random.once_in(self.habits.fails) {
+            return Ok(());
+        }
+        let errno = self.random.pick(usual_errors(call));
+        self.say(10, || format!("  {call:?} fails: {errno:?}"));
+        if let Some(serving) = &mut self.serving {
+            serving.outcome.faults += 1;
+        }
+        Err(errno)
+    }
+}
+
+/// What a kind of call fails with when the machine is to blame.
+fn usual_errors(call: Call) -> &'static [Errno] {
+    match call {
+        Call::Open => {
+            &[Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO, Errno::STALE, Errno::INTR]
+        }
+        Call::OpenCached => &[Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR],
+        Call::Stat => &[Errno::IO, Errno::STALE, Errno::NOMEM],
+        Call::Read | Call::List | Call::Change | Call::Space => &[Errno::IO],
+        Call::ReadCached => &[Errno::AGAIN, Errno::OPNOTSUPP],
+        Call::Make => &[Errno::MFILE, Errno::NFILE, Errno::NOSPC, Errno::IO, Errno::NOMEM],
+        Call::Write => &[Errno::NOSPC, Errno::DQUOT, Errno::IO],
+        Call::Sync => &[Errno::IO, Errno::NOSPC],
+        Call::Name => &[Errno::NOSPC, Errno::IO, Errno::NOMEM],
+        Call::Remove => &[Errno::IO, Errno::NOMEM],
+        Call::Watch => &[Errno::NOSPC, Errno::NOMEM],
+    }
+}

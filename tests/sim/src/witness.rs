@@ -1,0 +1,99 @@
+//! The real handler, with somebody at its side who keeps what it notes of each exchange, and can
+//! be told to do wrong, so that it can be seen whether anybody notices.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fileserve::Files;
+use http_proto::server::{Answer, Body, Exchange, Handler, Receiver, Request, Response};
+use http_proto::{Method, Status};
+
+/// A fault that is there on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planted {
+    /// None.
+    Nothing,
+    /// A part of a file begins one octet early, where it lies behind the first 20,000.
+    WrongOffset,
+    /// What is answered with 304 is not logged.
+    LostLine,
+    /// A PUT is answered before its content is there.
+    EarlyAnswer,
+}
+
+/// What was noted of an exchange.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line {
+    /// The number of the connection.
+    pub(crate) connection: u16,
+    pub(crate) status: u16,
+    pub(crate) sent: u64,
+}
+
+/// The handler of a run.
+pub(crate) struct Witness {
+    files: Files,
+    lines: Arc<Mutex<Vec<Line>>>,
+    planted: Planted,
+}
+
+impl Witness {
+    pub(crate) fn new(files: Files, lines: Arc<Mutex<Vec<Line>>>, planted: Planted) -> Witness {
+        Witness { files, lines, planted }
+    }
+
+    fn spoil(&self, response: Response) -> Response {
+        match response.content() {
+            Body::File(file, part)
+                if self.planted == Planted::WrongOffset && part.start > 20_000 =>
+            {
+                let body = Body::File(Arc::clone(file), part.start - 1..part.end - 1);
+                response.body(body)
+            }
+            _ => response,
+        }
+    }
+}
+
+impl Handler for Witness {
+    fn recall(&self, request: &Request<'_>) -> Option<Response> {
+        self.files.recall(request).map(|response| self.spoil(response))
+    }
+
+    fn answer(&self, request: &Request<'_>) -> Answer {
+        match self.files.answer(request) {
+            Answer::Respond(response) => Answer::Respond(self.spoil(response)),
+            Answer::Receive(receiver)
+                if self.planted == Planted::EarlyAnswer && request.head.method == Method::Put =>
+            {
+                Answer::Receive(Box::new(Hasty(Some(receiver))))
+            }
+            receive => receive,
+        }
+    }
+
+    fn record(&self, exchange: &Exchange<'_>) {
+        self.files.record(exchange);
+        let status = exchange.status.code();
+        if self.planted == Planted::LostLine && status == 304 {
+            return;
+        }
+        let line = Line { connection: exchange.peer.port(), status, sent: exchange.sent };
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+}
+
+/// Answers before it is done, once in a while.
+struct Hasty(Option<Box<dyn Receiver>>);
+
+impl Receiver for Hasty {
+    fn receive(&mut self, octets: &[u8]) -> Result<(), Response> {
+        self.0.as_mut().map_or(Ok(()), |real| real.receive(octets))
+    }
+
+    fn finish(mut self: Box<Self>, request: &Request<'_>) -> Response {
+        match self.0.take() {
+            Some(real) if !request.head.octets().len().is_multiple_of(4) => real.finish(request),
+            _ => Response::new(Status::NO_CONTENT),
+        }
+    }
+}
