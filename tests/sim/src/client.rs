@@ -82,9 +82,8 @@ impl Client {
     /// What its requests may put on the disk.
     pub(crate) fn planned(&self) -> Vec<usize> {
         let open = self.asks[self.answered..].iter();
-        // What has had its effect has no second one.
-        let open =
-            open.filter(|ask| matches!(ask.want, Want::Form { .. }) || ask.effects.is_empty());
+        // What has had its effect, all in one call, has no second one.
+        let open = open.filter(|ask| ask.effects.is_empty());
         open.flat_map(Ask::planned).copied().collect()
     }
 
