@@ -105,6 +105,7 @@ pub(crate) fn start<C: Errand>(
         let shared = Arc::clone(shared);
         Builder::new().name(format!("pool-{index}")).spawn(move || {
             if index >= reserved {
+                crate::sys::step_back();
                 // Both end at once, with the workers.
                 while let Ok(job) = recv_either(&short, &long) {
                     run(job, &shared);
