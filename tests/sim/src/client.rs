@@ -4,11 +4,11 @@ use std::cell::RefCell;
 
 use conformance::response::Response;
 
-use crate::ask::{Ask, Tag, Want};
+use crate::ask::{Ask, Effect, Tag, Want};
 use crate::judge::Case;
 use crate::line::{Cause, Line};
 use crate::random::Random;
-use crate::stage::Stage;
+use crate::stage::{Outcome, Stage};
 use crate::witness;
 
 /// A client and its connection.
@@ -79,12 +79,10 @@ impl Client {
         client
     }
 
-    /// What its requests may put on the disk.
-    pub(crate) fn planned(&self) -> Vec<usize> {
-        let open = self.asks[self.answered..].iter();
-        // What has had its effect, all in one call, has no second one.
-        let open = open.filter(|ask| ask.effects.is_empty());
-        open.flat_map(Ask::planned).copied().collect()
+    /// What the last of the `asked` requests, which is being served, may put on the disk.
+    pub(crate) fn planned(&self, asked: usize) -> Vec<usize> {
+        let served = asked.checked_sub(1).and_then(|index| self.asks.get(index));
+        served.map(|ask| ask.planned().to_vec()).unwrap_or_default()
     }
 
     /// Whether a call of the session may change something.
@@ -95,28 +93,35 @@ impl Client {
         self.asks[self.answered..].iter().any(writes)
     }
 
-    /// Notes what a call of the session has come to.
-    pub(crate) fn note(&mut self, outcome: crate::stage::Outcome) -> Result<(), String> {
-        for ask in self.asks[self.answered..].iter_mut().filter(|ask| ask.sent > 0) {
+    /// Notes what a call of the session has come to, which had asked for so many requests' answers
+    /// before it, and has now.
+    pub(crate) fn note(
+        &mut self,
+        outcome: Outcome,
+        before: usize,
+        asked: usize,
+    ) -> Result<(), String> {
+        for ask in self.asks.iter_mut().take(asked).skip(before.saturating_sub(1)) {
             ask.faults += outcome.faults;
         }
+        // Writes are done in calls of their own.
+        let mut served = asked.checked_sub(1).and_then(|index| self.asks.get_mut(index));
         for effect in outcome.effects {
-            let is_cause = |ask: &&mut Ask| match (&ask.want, effect.state) {
-                (Want::Delete { file, .. }, None) => {
-                    *file == effect.file && ask.effects.is_empty() && ask.sent > 0
-                }
+            let is_asked_for = served.as_ref().is_some_and(|ask| match (&ask.want, effect.state) {
+                (Want::Delete { file, .. }, None) => *file == effect.file,
                 (Want::Put { file, version, .. }, state) => {
                     *file == effect.file && state == Some(*version)
                 }
-                (Want::Form { versions }, Some(version)) => versions.contains(&version),
+                // What is done is undone if not all can be.
+                (Want::Form { .. }, _) => true,
                 _ => false,
-            };
-            let is_form = |ask: &Ask| matches!(ask.want, Want::Form { .. });
-            let asks = &mut self.asks[self.answered..];
-            if let Some(ask) = asks.iter_mut().find(is_cause) {
-                ask.effects.push(effect);
-            } else if !asks.iter().any(is_form) {
-                return Err(format!("nobody asked for {:?} of file {}", effect.state, effect.file));
+            });
+            match served.as_mut().filter(|_| is_asked_for) {
+                Some(ask) => ask.effects.push(effect),
+                None => {
+                    let Effect { file, state, .. } = effect;
+                    return Err(format!("nobody asked for {state:?} of file {file}"));
+                }
             }
         }
         Ok(())

@@ -86,7 +86,7 @@ struct Run {
     random: Random,
     stage: Rc<RefCell<Stage>>,
     http: Http<Witness>,
-    lines: Arc<Mutex<Vec<witness::Line>>>,
+    notes: Arc<Mutex<witness::Notes>>,
     limits: Limits,
     ticks: Ticks,
     now: Now,
@@ -116,8 +116,8 @@ impl Run {
         let root = stage.borrow().disk.root();
         let log = Arc::new(AccessLog::off());
         let files = Files::new(root, options, log).map_err(|error| error.to_string())?;
-        let lines = Arc::default();
-        let http = Http::new(Witness::new(files, Arc::clone(&lines), planted));
+        let notes = Arc::default();
+        let http = Http::new(Witness::new(files, Arc::clone(&notes), planted));
         let wall = stage.borrow().disk.began + AHEAD;
         let now = Now { instant: Instant::now(), wall, stopping: false };
         stage.borrow_mut().habits = Habits {
@@ -132,7 +132,7 @@ impl Run {
             random,
             stage,
             http,
-            lines,
+            notes,
             limits: Limits::default(),
             ticks: Ticks::default(),
             now,
@@ -143,7 +143,13 @@ impl Run {
     }
 
     fn lines(&self) -> Vec<witness::Line> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).lines.clone()
+    }
+
+    /// How many requests of a connection the handler has been shown.
+    fn asked(&self, index: usize) -> usize {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.asked.get(&(index as u16)).copied().unwrap_or(0)
     }
 
     fn seen(&self) -> Vec<String> {
@@ -267,18 +273,21 @@ impl Run {
         blocks: bool,
         serve: impl FnOnce(&mut Line, &mut Lent<'_>) -> Result<(), String>,
     ) -> Result<(), String> {
+        let before = self.asked(index);
         let Run { clients, stage, random, ticks, limits, now, .. } = self;
         let client = &mut clients[index];
-        stage.borrow_mut().begin(client.planned());
+        stage.borrow_mut().begin(client.planned(before));
         let event = || stage.borrow().disk.event;
         let mut lent = Lent { now: *now, limits, random, ticks, event: &event };
         let served = serve(&mut client.line, &mut lent);
         // Only there is anything written.
         let looks = blocks && client.may_write();
         let outcome = stage.borrow_mut().end(looks)?;
-        client.note(outcome)?;
+        let asked = self.asked(index);
+        let client = &mut self.clients[index];
+        client.note(outcome, before, asked)?;
         served?;
-        let told = client.read(stage, &mut self.tags, self.rejects_names);
+        let told = client.read(&self.stage, &mut self.tags, self.rejects_names);
         told.map_err(|why| format!("connection {index}: {why}"))
     }
 

@@ -1,7 +1,8 @@
 //! The real handler, with somebody at its side who keeps what it notes of each exchange, and can
 //! be told to do wrong, so that it can be seen whether anybody notices.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fileserve::Files;
 use http_proto::server::{Answer, Body, Exchange, Handler, Receiver, Request, Response};
@@ -29,16 +30,28 @@ pub(crate) struct Line {
     pub(crate) sent: u64,
 }
 
+/// What was noted of all exchanges.
+#[derive(Default)]
+pub(crate) struct Notes {
+    pub(crate) lines: Vec<Line>,
+    /// How many requests each connection has shown the handler.
+    pub(crate) asked: BTreeMap<u16, usize>,
+}
+
 /// The handler of a run.
 pub(crate) struct Witness {
     files: Files,
-    lines: Arc<Mutex<Vec<Line>>>,
+    notes: Arc<Mutex<Notes>>,
     planted: Planted,
 }
 
 impl Witness {
-    pub(crate) fn new(files: Files, lines: Arc<Mutex<Vec<Line>>>, planted: Planted) -> Witness {
-        Witness { files, lines, planted }
+    pub(crate) fn new(files: Files, notes: Arc<Mutex<Notes>>, planted: Planted) -> Witness {
+        Witness { files, notes, planted }
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn spoil(&self, response: Response) -> Response {
@@ -56,6 +69,8 @@ impl Witness {
 
 impl Handler for Witness {
     fn recall(&self, request: &Request<'_>) -> Option<Response> {
+        // Each request once, before anything else is done for it.
+        *self.notes().asked.entry(request.peer.port()).or_default() += 1;
         self.files.recall(request).map(|response| self.spoil(response))
     }
 
@@ -78,7 +93,7 @@ impl Handler for Witness {
             return;
         }
         let line = Line { connection: exchange.peer.port(), status, sent: exchange.sent };
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        self.notes().lines.push(line);
     }
 }
 
