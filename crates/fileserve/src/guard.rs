@@ -36,17 +36,16 @@ impl Guard {
             _ => {}
         }
         // What a browser says of its own accord, and no script can change.
-        let mut sites = head.fields.all("sec-fetch-site");
-        if sites.any(|site| site.eq_ignore_ascii_case(b"cross-site")) {
+        let is_from = |from: &str| {
+            let mut sites = head.fields.all("sec-fetch-site");
+            sites.any(|site| site.eq_ignore_ascii_case(from.as_bytes()))
+        };
+        // Another port or name of the same site is another program, as a rule; its origin tells.
+        let has_origin = head.fields.all("origin").next().is_some();
+        if is_from("cross-site") || (is_from("same-site") && !has_origin) {
             return Err(Refusal::CrossSite);
         }
-        let mut origins = head.fields.all("origin").peekable();
-        // Another port or name of the same site is another program, as a rule.
-        let is_beside = |site: &[u8]| site.eq_ignore_ascii_case(b"same-site");
-        if origins.peek().is_none() && head.fields.all("sec-fetch-site").any(is_beside) {
-            return Err(Refusal::CrossSite);
-        }
-        match origins.all(|origin| self.is_ours(origin, authority)) {
+        match head.fields.all("origin").all(|origin| self.is_ours(origin, authority)) {
             true => Ok(()),
             false => Err(Refusal::ForeignOrigin),
         }
@@ -63,21 +62,22 @@ impl Guard {
     fn is_ours(&self, origin: &[u8], authority: &str) -> bool {
         let Ok(origin) = std::str::from_utf8(origin) else { return false };
         let Some((scheme, named)) = origin.split_once("://") else { return false };
+        if named.is_empty() {
+            return false;
+        }
         let default_port = match scheme {
             "http" => ":80",
             "https" => ":443",
             _ => return false,
         };
-        let bare = |authority: &str| {
-            authority.strip_suffix(default_port).unwrap_or(authority).to_ascii_lowercase()
-        };
-        let port_of =
-            |authority: &str| bare(authority)[host_of(&bare(authority)).len()..].to_owned();
+        let [named, authority] =
+            [named, authority].map(|each| each.strip_suffix(default_port).unwrap_or(each));
+        let [(host, port), (_, our_port)] =
+            [named, authority].map(|each| each.split_at(host_of(each).len()));
         // A proxy may have put its own name for us in the place of the one that the browser knows,
         // but not made another port of it, where another program may be.
-        let is_port_ours = || port_of(named).is_empty() || port_of(named) == port_of(authority);
-        let is_named = is_among(&self.hosts.names, host_of(named)) && is_port_ours();
-        is_named || (!named.is_empty() && bare(named) == bare(authority))
+        let is_port_ours = port.is_empty() || port == our_port;
+        (is_port_ours && is_among(&self.hosts.names, host)) || named.eq_ignore_ascii_case(authority)
     }
 }
 
@@ -99,10 +99,8 @@ fn is_local(host: &str) -> bool {
             .is_ok_and(|ip| IpAddr::from(ip).to_canonical().is_loopback());
     }
     let name = without_dot(host);
-    let is_localhost = name.len().checked_sub("localhost".len()).is_some_and(|start| {
-        name.get(start..).is_some_and(|end| end.eq_ignore_ascii_case("localhost"))
-            && (start == 0 || name.as_bytes()[start - 1] == b'.')
-    });
+    let is_localhost =
+        name.rsplit('.').next().is_some_and(|label| label.eq_ignore_ascii_case("localhost"));
     name.is_empty() || is_localhost || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
