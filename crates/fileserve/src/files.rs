@@ -64,6 +64,17 @@ impl From<Refusal> for Stop {
     }
 }
 
+impl Stop {
+    /// What to say where [`Reach::Disk`] was allowed.
+    pub(crate) fn into_refusal(self) -> Refusal {
+        match self {
+            Stop::Refused(refusal) => refusal,
+            // On the disk everything is within reach.
+            Stop::WouldBlock => Refusal::Busy,
+        }
+    }
+}
+
 impl Files {
     /// Serves what lies beneath the directory `root`, and records every exchange in `log`.
     ///
@@ -147,8 +158,7 @@ impl Files {
                 Reach::Memory => Err(Stop::WouldBlock),
                 Reach::Disk => Ok(self.delete(request, writes)),
             },
-            (Method::Put, Some(_)) => Err(Stop::WouldBlock),
-            (Method::Post, Some(_)) => Err(Stop::WouldBlock),
+            (Method::Put | Method::Post, Some(_)) => Err(Stop::WouldBlock),
             (Method::Post, None) if self.forms.is_some() => Err(Stop::WouldBlock),
             (Method::Put | Method::Post | Method::Delete, None) => Err(Refusal::ReadOnly.into()),
             (Method::Options, _) => Ok(self.options_response(request.head.target)),
@@ -284,10 +294,8 @@ impl Handler for Files {
     }
 
     fn answer(&self, request: &Request<'_>) -> Answer {
-        match self.admit(request, Reach::Disk) {
-            Ok(()) => {}
-            Err(Stop::Refused(refusal)) => return self.refused(refusal).into(),
-            Err(Stop::WouldBlock) => return self.refused(Refusal::Busy).into(),
+        if let Err(stop) = self.admit(request, Reach::Disk) {
+            return self.refused(stop.into_refusal()).into();
         }
         match (request.head.method, &self.writes) {
             (Method::Put, Some(writes)) => return self.upload(request, writes),
@@ -297,9 +305,7 @@ impl Handler for Files {
         }
         match self.respond(request, Reach::Disk) {
             Ok(response) => response.into(),
-            Err(Stop::Refused(refusal)) => self.refused(refusal).into(),
-            // On the disk everything is within reach.
-            Err(Stop::WouldBlock) => self.refused(Refusal::Busy).into(),
+            Err(stop) => self.refused(stop.into_refusal()).into(),
         }
     }
 

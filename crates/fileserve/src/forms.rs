@@ -24,7 +24,7 @@ use crate::get::INDEX;
 use crate::listing::Timestamp;
 use crate::mime;
 use crate::options::Forms;
-use crate::path::RelPath;
+use crate::path::{RelPath, SEGMENT_BYTES_MAX};
 use crate::refusal::Refusal;
 use crate::root::Kind;
 use crate::source::source_of;
@@ -41,9 +41,6 @@ const RATE_WINDOW: Duration = Duration::from_secs(60);
 
 /// What the name of a page's file ends with.
 const ENDING: &str = ".jsonl";
-
-/// The longest name of one file, in octets: Linux's `NAME_MAX`.
-const NAME_BYTES_MAX: usize = 255;
 
 /// How many addresses are remembered; each for one window.
 const ADDRESSES_MAX: usize = 4096;
@@ -163,14 +160,14 @@ fn append_line(file: &File, line: &[u8]) -> Result<(), Refusal> {
 fn file_name(page: &RelPath) -> String {
     let path = page.to_url_path();
     let name = path.trim_start_matches('/').replace('/', "%2F");
-    match name.len() + ENDING.len() <= NAME_BYTES_MAX {
+    match name.len() + ENDING.len() <= SEGMENT_BYTES_MAX {
         true => name + ENDING,
         false => {
             let digest = Sha256::digest(name.as_bytes());
             let digest: String = digest.iter().take(16).map(|b| format!("{b:02x}")).collect();
             format!(
                 "{}-{digest}{ENDING}",
-                &name[..NAME_BYTES_MAX - digest.len() - 1 - ENDING.len()]
+                &name[..SEGMENT_BYTES_MAX - digest.len() - 1 - ENDING.len()]
             )
         }
     }
@@ -191,12 +188,8 @@ impl Files {
     pub(crate) fn form_page(&self, request: &Request<'_>) -> Result<Option<FormPage>, Refusal> {
         let Some(store) = &self.forms else { return Ok(None) };
         let page = |path| Ok(Some(FormPage { store: Arc::clone(store), path }));
-        let refused = |stop| match stop {
-            Stop::Refused(refusal) => refusal,
-            Stop::WouldBlock => Refusal::Busy,
-        };
         let path = self.path(request)?;
-        match self.open(&path, Reach::Disk).map_err(refused)?.facts.kind {
+        match self.open(&path, Reach::Disk).map_err(Stop::into_refusal)?.facts.kind {
             Kind::File if path.is_dir_form() => Err(Refusal::NotADirectory),
             Kind::File if !is_page(&path) => Ok(None),
             Kind::File => page(path),
@@ -207,7 +200,7 @@ impl Files {
                 match self.open(&index, Reach::Disk) {
                     Ok(found) if found.facts.kind == Kind::File => page(index),
                     Ok(_) | Err(Stop::Refused(Refusal::NotFound)) => Ok(None),
-                    Err(stop) => Err(refused(stop)),
+                    Err(stop) => Err(stop.into_refusal()),
                 }
             }
         }

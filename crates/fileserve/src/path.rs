@@ -12,7 +12,7 @@ use crate::refusal::Refusal;
 pub(crate) const UPLOAD_PREFIX: &str = ".httpd-upload-";
 
 /// The longest name of one file, in bytes: Linux's `NAME_MAX`.
-const SEGMENT_BYTES_MAX: usize = 255;
+pub(crate) const SEGMENT_BYTES_MAX: usize = 255;
 
 /// The longest path, in bytes: Linux's `PATH_MAX` of 4096, which counts the NUL at the end.
 const PATH_BYTES_MAX: usize = 4095;

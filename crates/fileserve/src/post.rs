@@ -61,8 +61,7 @@ impl Files {
                         Some(FormUpload::begin(request, path, hidden, sender, writes)?)
                     }
                     Ok(_) => None,
-                    Err(files::Stop::Refused(refusal)) => return Err(refusal.into()),
-                    Err(files::Stop::WouldBlock) => return Err(Refusal::Busy.into()),
+                    Err(stop) => return Err(stop.into_refusal().into()),
                 }
             }
             None => None,

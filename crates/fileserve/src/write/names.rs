@@ -1,10 +1,7 @@
 //! Decides under which name a file of a form is stored: a browser says what it was called on the
 //! user's side, and another one may have that name here.
 
-use crate::path;
-
-/// The longest name of one file, in octets: Linux's `NAME_MAX`.
-const NAME_BYTES_MAX: usize = 255;
+use crate::path::{self, SEGMENT_BYTES_MAX};
 
 /// What a file is called that has no name.
 const NAMELESS: &[u8] = b"upload";
@@ -44,9 +41,9 @@ pub(super) fn numbered(name: &[u8], count: usize) -> Vec<u8> {
 fn shortened(name: &[u8], addition: &str) -> Vec<u8> {
     let extension = path::extension(name).map_or(0, |extension| extension.len() + 1);
     // One that is longer than most whole names is none.
-    let extension = if extension > NAME_BYTES_MAX / 2 { 0 } else { extension };
+    let extension = if extension > SEGMENT_BYTES_MAX / 2 { 0 } else { extension };
     let (stem, extension) = name.split_at(name.len() - extension);
-    let room = NAME_BYTES_MAX - extension.len() - addition.len();
+    let room = SEGMENT_BYTES_MAX - extension.len() - addition.len();
     let end = stem.len().min(room);
     let is_start = |at: &usize| stem.get(*at).is_none_or(|b| b & 0xc0 != 0x80);
     let end = (end.saturating_sub(3)..=end).rev().find(is_start).unwrap_or(end);
@@ -102,7 +99,7 @@ mod tests {
         ] {
             let numbered = numbered(name.as_bytes(), count);
             assert_eq!(String::from_utf8_lossy(&numbered), expected);
-            assert!(numbered.len() <= NAME_BYTES_MAX);
+            assert!(numbered.len() <= SEGMENT_BYTES_MAX);
         }
         let long = sanitised(format!("{}.jpeg", "\u{e9}".repeat(300)).as_bytes(), false);
         assert_eq!(String::from_utf8_lossy(&long), format!("{}.jpeg", "\u{e9}".repeat(125)));
