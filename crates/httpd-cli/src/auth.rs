@@ -71,7 +71,7 @@ pub(crate) fn check_caching(args: &Args, access: Option<&Access>) -> Result<()> 
 
 /// Whether a file is in a directory or beneath it, links resolved. What has no path, as a pipe, is
 /// not.
-fn is_beneath(file: &Path, dir: &Path) -> bool {
+pub(crate) fn is_beneath(file: &Path, dir: &Path) -> bool {
     match (file.canonicalize(), dir.canonicalize()) {
         (Ok(file), Ok(dir)) => file.starts_with(dir),
         _ => false,

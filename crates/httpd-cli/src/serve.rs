@@ -17,7 +17,7 @@ use signal_hook::iterator::Signals;
 use tcp_core::{Limits, Pace, Running, Server};
 
 use crate::args::Args;
-use crate::auth;
+use crate::auth::{self, is_beneath};
 use crate::jail::{self, Jailed, Rules};
 use crate::typed::{Quoted, Typed};
 use crate::user::{self, Identity};
@@ -279,7 +279,7 @@ fn check_forms(args: &Args) -> Result<()> {
         let why = in_words(&errno.into());
         anyhow!("forms cannot be written to '{shown}': {why} - try another directory")
     })?;
-    match args.root.canonicalize().is_ok_and(|root| found.starts_with(root)) {
+    match is_beneath(&found, &args.root) {
         true => Err(anyhow!(
             "forms kept in '{shown}' would be served to everyone - try a directory beside '{}'",
             args.root.display()
