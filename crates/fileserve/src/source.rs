@@ -2,13 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The address that stands for `address` and those that whoever has it can take as they like: an
-/// IPv6 address for its /64, as a household has, and a loopback address for all of them.
+use http_proto::server::network_of;
+
+/// The address that stands for `address` and those that whoever has it can take as they like: its
+/// [network](network_of), and a loopback address for all of them.
 pub(crate) fn source_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
+    match network_of(address) {
         IpAddr::V4(ip) if ip.is_loopback() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) => IpAddr::from((u128::from(ip) >> 64 << 64).to_be_bytes()),
-        v4 => v4,
+        network => network,
     }
 }
 

@@ -94,4 +94,4 @@ pub use input::{Input, Tick};
 pub use limits::{Limits, Pace};
 pub use output::Output;
 pub use server::{Running, Server, Stopper};
-pub use session::{Accepted, NoRoom, Now, Service, Session, Wait};
+pub use session::{Accepted, NoRoom, Now, Service, Session, Wait, network_of};

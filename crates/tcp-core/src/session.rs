@@ -104,16 +104,21 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    /// What counts as one client: the peer's IPv4 address, or of IPv6 the 64 bits that a provider
-    /// gives at least to one customer, the others being zero.
+    /// The [network](network_of) of the peer.
     pub fn network(&self) -> IpAddr {
-        match self.peer.ip().to_canonical() {
-            IpAddr::V6(ip) => {
-                let [a, b, c, d, ..] = ip.segments();
-                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-            }
-            ip => ip,
+        network_of(self.peer.ip())
+    }
+}
+
+/// What counts as one client: an IPv4 address, or of IPv6 the 64 bits that a provider gives at
+/// least to one customer, the others being zero.
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }
+        ip => ip,
     }
 }
 

@@ -43,7 +43,7 @@ mod service;
 mod session;
 mod stream;
 
-pub use tcp_core::Tick;
+pub use tcp_core::{Tick, network_of};
 
 pub use exchange::Exchange;
 pub use handler::{Answer, Handler, Receiver, Request};
