@@ -5,15 +5,16 @@
 //! switches between threads, which took a third of what a short connection costs. So it accepts a
 //! batch, deals it, and wakes each worker once.
 
-use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
 use crate::addresses::{Addresses, Guest};
@@ -42,7 +43,7 @@ pub(crate) struct Acceptor<S> {
     is_crowded: bool,
     refused: Refused,
     /// Given up when there is no other descriptor, and taken again as soon as there is one.
-    spare: Option<File>,
+    spare: Option<OwnedFd>,
     /// Nobody can be accepted, mostly for want of descriptors: when that is tried again.
     pause_until: Option<Instant>,
     /// When that was last told of.
@@ -297,7 +298,8 @@ impl<S: Service> Acceptor<S> {
     }
 }
 
-/// A descriptor in hand for when there is no other.
-fn spare_descriptor() -> Option<File> {
-    File::open("/dev/null").ok()
+/// A descriptor in hand for when there is no other: of what costs least, and has no name that the
+/// process might not be allowed to open.
+fn spare_descriptor() -> Option<OwnedFd> {
+    eventfd(0, EventfdFlags::CLOEXEC).ok()
 }

@@ -80,12 +80,17 @@ impl Server {
         limits.input_bytes = limits.input_bytes.max(1);
         // One step's cost for the step, one for what it moves.
         limits.turn_bytes = limits.turn_bytes.max(2 * STEP_COST);
-        if service.is_spoken_to_first() {
-            for listener in &self.listeners {
-                // It only saves work.
-                if let Err(error) = sys::defer_accept(listener) {
-                    log::debug!("connections are accepted before their first bytes come: {error}");
-                }
+        for (listener, address) in self.listeners.iter().zip(&self.addresses) {
+            // Both only save work.
+            if service.is_spoken_to_first()
+                && let Err(error) = sys::defer_accept(listener)
+            {
+                log::debug!("connections are accepted before their first bytes come: {error}");
+            }
+            if address.ip().is_loopback()
+                && let Err(error) = sys::send_unpaced(listener)
+            {
+                log::debug!("connections over {address} may be paced: {error}");
             }
         }
         let service = Arc::new(service);

@@ -32,6 +32,16 @@ pub(crate) fn defer_accept(listener: &impl AsFd) -> io::Result<()> {
     Ok(nix::sys::socket::setsockopt(listener, DeferAccept, &SECONDS)?)
 }
 
+/// Has the connections of `listener` send as fast as their peers take it, as the one kind of
+/// congestion control does that every Linux has and lets everybody use (`TCP_CONGESTION`, tcp(7)).
+///
+/// It is for loopback, which has no queue to be kept short. Where the system's is bbr, a timer
+/// paces what each connection sends: without it a file of 100 KiB takes 0.8 times the processor
+/// time over loopback, and one of 100 MiB 0.4 times.
+pub(crate) fn send_unpaced(listener: &impl AsFd) -> io::Result<()> {
+    Ok(rustix::net::sockopt::set_tcp_congestion(listener, "reno")?)
+}
+
 /// Bounds the octets that the kernel holds unsent for a socket (`TCP_NOTSENT_LOWAT`, Linux 3.12);
 /// `None` for what the system allows.
 pub(crate) fn set_unsent_limit(socket: &impl AsFd, bytes: Option<u32>) -> io::Result<()> {
