@@ -57,6 +57,9 @@ pub const FLUSH_EVERY: Duration = Duration::from_millis(500);
 /// A shard that holds this much wakes the writer: a write of that size costs little per line.
 pub const WAKE_BYTES: usize = 64 * 1024;
 
+/// What a buffer of lines has room for before it grows.
+const BUFFER_BYTES: usize = 2 * WAKE_BYTES;
+
 /// A shard that holds this much takes no more lines: some 20,000 of them, while the disk is stuck.
 /// The last line that is taken may pass the bound.
 pub const SHARD_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -137,7 +140,7 @@ impl AccessLog {
     fn start(destination: Destination, format: LogFormat, workers: usize) -> io::Result<AccessLog> {
         let names = destination.names();
         let shared = Arc::new(Shared {
-            shards: (0..workers.max(1)).map(|_| Shard::default()).collect(),
+            shards: (0..workers.max(1)).map(|_| Shard::new()).collect(),
             identity: Identity::new(destination.identity()),
         });
         let (wake, woken) = bounded(1);

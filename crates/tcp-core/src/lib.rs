@@ -87,7 +87,6 @@ mod sync;
 mod sys;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod timeline;
 mod worker;
 
 pub use input::{Input, Tick};

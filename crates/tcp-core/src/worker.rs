@@ -20,7 +20,6 @@ use crate::pool::Lane;
 use crate::room::Permit;
 use crate::slots::Slots;
 use crate::stop::Shared;
-use crate::timeline::Timeline;
 use crate::{Accepted, Limits, Now, Output, Service, Tick};
 
 mod displacing;
@@ -44,9 +43,6 @@ pub(crate) struct Worker<S: Service> {
 /// What a running worker keeps track of.
 struct Ledger<S: Service> {
     slots: Slots<Connection<S::Session>>,
-    deadlines: Timeline,
-    /// Since when connections have been idle.
-    idle: Timeline,
     /// Connections with something to do now, each once.
     run: VecDeque<Token>,
     /// What is on the pool.
@@ -66,9 +62,7 @@ impl<S: Service> Worker<S> {
     /// Runs until a stop is complete.
     pub(crate) fn run(mut self, errands: Errands<Connection<S::Session>>) {
         let mut ledger = Ledger {
-            slots: Slots::new(),
-            deadlines: Timeline::default(),
-            idle: Timeline::default(),
+            slots: Slots::new(self.limits.connections),
             run: VecDeque::new(),
             errands,
             no_arrivals: false,
@@ -127,7 +121,7 @@ impl<S: Service> Worker<S> {
             return Some(Duration::ZERO);
         }
         let stop = self.shared.drain_until();
-        let next = ledger.deadlines.first().map(|(at, _)| at).into_iter().chain(stop).min();
+        let next = ledger.slots.first_deadline().into_iter().chain(stop).min();
         let now = Instant::now();
         let accept = self.acceptor.as_ref().and_then(|acceptor| acceptor.timeout(now));
         // Rounded up, so that the deadline has passed when the wait ends.
@@ -170,7 +164,7 @@ impl<S: Service> Worker<S> {
         };
         let token = ledger.slots.reserve();
         let slot = ledger.slots.get(token).expect("reserved just now");
-        slot.connection = Some(Box::new(Connection::new(socket, accepted, guest, session, now)));
+        slot.connection = Some(Connection::new(socket, accepted, guest, session, now));
         slot.queued = true;
         ledger.run.push_back(token);
     }
@@ -184,7 +178,7 @@ impl<S: Service> Worker<S> {
             if ledger.stopping {
                 connection.nudge();
             }
-            slot.connection = Some(connection);
+            slot.connection = Some(*connection);
             // What the kernel had to tell meanwhile was noted in the slot; trying finds the rest.
             slot.ready.writable = true;
             slot.queued = true;
@@ -218,12 +212,8 @@ impl<S: Service> Worker<S> {
         match turn {
             Turn::Parked => {
                 let Some(connection) = &slot.connection else { return };
-                if let Some(due) = connection.due(&self.limits) {
-                    ledger.deadlines.schedule(token, &mut slot.scheduled, due);
-                }
-                if let Some(since) = connection.idle_since() {
-                    ledger.idle.schedule(token, &mut slot.idle, since);
-                }
+                let (due, idle) = (connection.due(&self.limits), connection.idle_since());
+                ledger.slots.park(token, due, idle);
             }
             Turn::Again if !slot.queued => {
                 slot.queued = true;
@@ -238,8 +228,6 @@ impl<S: Service> Worker<S> {
                 ledger.errands.line_up(token, lane);
             }
             Turn::Closed => {
-                ledger.deadlines.cancel(token, &mut slot.scheduled);
-                ledger.idle.cancel(token, &mut slot.idle);
                 if let Some(connection) = slot.connection.take() {
                     self.closer.let_go_all(connection.close(now));
                 }
@@ -253,7 +241,7 @@ impl<S: Service> Worker<S> {
         let Some(slot) = ledger.slots.get(token) else { return };
         let Some(connection) = slot.connection.take() else { return };
         slot.queued = false;
-        ledger.errands.send(connection, token, lane);
+        ledger.errands.send(Box::new(connection), token, lane);
     }
 
     /// Whether a stop has nothing left to wait for.
@@ -300,20 +288,19 @@ impl<S: Service> Ledger<S> {
     }
 
     /// Puts every connection in line whose deadline has passed. The turn finds out what was due,
-    /// and whether it still is: deadlines are lazy, and input that has come goes first.
+    /// and whether it still is: input that has come goes first. One that is away on the pool is
+    /// looked at when it is back.
     fn expire(&mut self, now: Instant) {
-        while let Some(token) = self.deadlines.pop_due(now) {
-            let Some(slot) = self.slots.get(token) else { continue };
-            // Looked at again when the connection is parked, here or back from the pool.
-            slot.scheduled = None;
+        let Ledger { slots, run, .. } = self;
+        slots.expire(now, |token, slot| {
             // The kernel tells of room only when half of what it holds has gone, which takes a slow
             // but honest reader minutes. Another try finds less room than that.
             slot.ready.writable = true;
             if !slot.queued && slot.connection.is_some() {
                 slot.queued = true;
-                self.run.push_back(token);
+                run.push_back(token);
             }
-        }
+        });
     }
 
     /// Asks every session once more: those that owe nothing end now.

@@ -2,17 +2,22 @@
 
 use std::io::{self, ErrorKind, Write};
 
-use super::WAKE_BYTES;
+use super::BUFFER_BYTES;
+use super::shard::empty_buffer;
 
 /// Whole lines of which a prefix may have been written. What a full disk does not take stays here,
 /// so that the next try goes on in the middle of the line where this one stopped.
-#[derive(Default)]
 pub(super) struct Pending {
     lines: Vec<u8>,
     written: usize,
 }
 
 impl Pending {
+    /// Without a line.
+    pub(super) fn new() -> Pending {
+        Pending { lines: empty_buffer(), written: 0 }
+    }
+
     /// Takes `lines` in exchange for the empty buffer that was written before.
     ///
     /// Only after a [`write_to`](Self::write_to) that succeeded: nothing may be left.
@@ -37,7 +42,7 @@ impl Pending {
         self.lines.clear();
         self.written = 0;
         // A stall may have made it grow to SHARD_BYTES_MAX; that is not needed every day.
-        self.lines.shrink_to(2 * WAKE_BYTES);
+        self.lines.shrink_to(BUFFER_BYTES);
         Ok(())
     }
 
@@ -51,7 +56,7 @@ impl Pending {
     pub(super) fn give_up(&mut self) -> u64 {
         let rest = self.lines.get(self.written..).unwrap_or_default();
         let count = rest.iter().filter(|&&b| b == b'\n').count();
-        *self = Pending::default();
+        *self = Pending::new();
         count as u64
     }
 }
@@ -86,7 +91,7 @@ mod tests {
     }
 
     fn pending(lines: &str) -> Pending {
-        let mut pending = Pending::default();
+        let mut pending = Pending::new();
         pending.refill(|_| lines.as_bytes().to_vec());
         pending
     }

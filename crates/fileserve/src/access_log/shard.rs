@@ -6,11 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use http_proto::server::Exchange;
 
 use super::date::DateMemo;
-use super::{LogFormat, SHARD_BYTES_MAX, WAKE_BYTES};
+use super::{BUFFER_BYTES, LogFormat, SHARD_BYTES_MAX, WAKE_BYTES};
 
 /// A buffer of whole lines. In a cache line of its own: two workers that write to neighbours would
 /// otherwise take the line from each other all the time.
-#[derive(Default)]
 #[repr(align(64))]
 pub(super) struct Shard(Mutex<Waiting>);
 
@@ -22,7 +21,19 @@ struct Waiting {
     closed: bool,
 }
 
+/// An empty buffer, longer than any that wakes the writer in time. It has its length from the
+/// beginning: one that grew while there is a crowd could come to lie above what the crowd takes,
+/// and the allocator would give none of that back as long as this is in use.
+pub(super) fn empty_buffer() -> Vec<u8> {
+    Vec::with_capacity(BUFFER_BYTES)
+}
+
 impl Shard {
+    /// Without a line.
+    pub(super) fn new() -> Shard {
+        Shard(Mutex::new(Waiting { lines: empty_buffer(), ..Waiting::default() }))
+    }
+
     /// Adds the line of `exchange`, or drops and counts it when there is no room.
     ///
     /// Says whether the writer should be woken: once per filling, when [`WAKE_BYTES`] is passed.

@@ -45,7 +45,7 @@ impl Writer {
         woken: Receiver<()>,
         ordered: Receiver<Reopen>,
     ) -> Writer {
-        let (pending, trouble) = (Pending::default(), Trouble::default());
+        let (pending, trouble) = (Pending::new(), Trouble::default());
         Writer { destination, shared, pending, woken, ordered, trouble }
     }
 

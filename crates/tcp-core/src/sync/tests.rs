@@ -87,7 +87,7 @@ impl Sender {
                 while let Some(next) = self.errands.next_in_line(lane) {
                     let slot = self.slots.get(next).expect("who stands in line has a slot");
                     let waiting = slot.connection.take().expect("and is there");
-                    self.errands.send(waiting, next, lane);
+                    self.errands.send(Box::new(waiting), next, lane);
                 }
                 self.go_on(token, traveller);
             }
@@ -110,7 +110,7 @@ impl Sender {
         if self.errands.has_room(lane) {
             self.errands.send(traveller, token, lane);
         } else {
-            self.slots.get(token).expect("it is reserved").connection = Some(traveller);
+            self.slots.get(token).expect("it is reserved").connection = Some(*traveller);
             self.errands.line_up(token, lane);
         }
     }
@@ -148,7 +148,7 @@ fn whoever_is_on_the_pool_at_a_stop_ends_once() {
             .map(|index| {
                 let errands = Errands::new(index, jobs.clone());
                 let shared = Arc::clone(&shared);
-                let worker = Sender { index, slots: Slots::new(), errands, shared };
+                let worker = Sender { index, slots: Slots::new(1), errands, shared };
                 let travellers = (1..=TRAVELLERS).map(|journeys| Traveller {
                     journeys,
                     has_ended: Arc::default(),

@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use mio::Token;
-
 use super::{Ledger, Worker};
 use crate::connection::Turn;
 use crate::{Now, Service};
@@ -18,39 +16,20 @@ impl<S: Service> Worker<S> {
         now: Now,
     ) -> Result<(), Instant> {
         loop {
-            let Some((since, token)) = ledger.longest_idle() else { return Err(now.instant) };
+            let Some((since, token)) = ledger.slots.longest_idle() else { return Err(now.instant) };
             if since > until {
                 return Err(since);
             }
             let Some(slot) = ledger.slots.get(token) else { return Err(since) };
-            if slot.connection.as_ref().is_some_and(|connection| connection.is_silent()) {
+            let is_idle = slot.connection.as_ref().is_some_and(|connection| {
+                connection.idle_since() == Some(since) && connection.is_silent()
+            });
+            if is_idle {
                 self.settle(ledger, token, Turn::Closed, now);
                 return Ok(());
             }
-            // Its event is on the way. Looked at again when it is idle again.
-            ledger.idle.cancel(token, &mut slot.idle);
-        }
-    }
-}
-
-impl<S: Service> Ledger<S> {
-    /// The connection that has been idle longest, as far as its session knows, and since when.
-    /// Entries that are behind the truth on the way to it are corrected.
-    fn longest_idle(&mut self) -> Option<(Instant, Token)> {
-        loop {
-            let (noted, token) = self.idle.first()?;
-            // Entries of connections that have ended are cancelled.
-            let slot = self.slots.get(token)?;
-            let connection = slot.connection.as_ref();
-            match connection.and_then(|connection| connection.idle_since()) {
-                Some(since) if since <= noted => return Some((noted, token)),
-                since => {
-                    self.idle.cancel(token, &mut slot.idle);
-                    if let Some(since) = since {
-                        self.idle.schedule(token, &mut slot.idle, since);
-                    }
-                }
-            }
+            // On the pool, or its event is on the way. Noted again when it is idle again.
+            slot.idle_since = None;
         }
     }
 }

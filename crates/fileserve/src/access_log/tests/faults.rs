@@ -21,7 +21,7 @@ fn long_line() -> Vec<u8> {
 
 #[test]
 fn a_shard_takes_no_more_than_its_bound() {
-    let (shard, long) = (Shard::default(), long_line());
+    let (shard, long) = (Shard::new(), long_line());
     let exchange = refused(&long, Status::BAD_REQUEST, "bad-octet");
     let wakes = (0..500).filter(|_| shard.append(LogFormat::Common, &exchange, None)).count();
     assert_eq!(wakes, 1, "the writer is woken once per filling");
