@@ -2,9 +2,10 @@
 //! time until the first answer, and the length of the program.
 
 use std::fs;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::measure::Setup;
 use super::probe;
@@ -13,13 +14,20 @@ use super::results::median;
 use super::servers::{Kind, Program, Running};
 use super::workloads::Workload;
 use super::wrk::Load;
+use crate::trial::gauge::descriptors;
 
 /// The name of this part among the workloads.
 pub(super) const NAME: &str = "scale";
 
-/// A crowd takes some of this to connect, which is counted with the rest.
-const CROWD_SECONDS_MIN: u32 = 15;
 const CROWD: usize = 10_000;
+/// A crowd takes some of this to connect, which is not counted.
+const CROWD_SECONDS_MIN: u32 = 15;
+/// The others have to be measured for long enough between wrk's beginning and its end.
+const SECONDS_MIN: u32 = 3;
+/// How long before its end wrk is no longer measured.
+const MARGIN: Duration = Duration::from_secs(1);
+/// How often the server is asked whether all have connected.
+const PAUSE: Duration = Duration::from_millis(20);
 const STARTS: usize = 20;
 const START_MAX: Duration = Duration::from_secs(5);
 
@@ -95,27 +103,61 @@ fn one_round(
     let running = Running::start(program, setup.root, true, way.workers, server)?;
     let is_crowd = way.connections == CROWD;
     let connections = if is_crowd { CROWD.min(setup.idle_max) } else { way.connections };
+    let seconds_min = if is_crowd { CROWD_SECONDS_MIN } else { SECONDS_MIN };
     let load = Load {
         workload,
         connections,
         fields: &[],
         threads: way.workers,
-        seconds: if is_crowd { setup.seconds.max(CROWD_SECONDS_MIN) } else { setup.seconds },
+        seconds: setup.seconds.max(seconds_min),
         cores: wrk,
     };
-    let before = Cpu::of(running.pid());
-    let (counted, wrk) = setup.wrk.run_timed(running.addr, &load)?;
-    let server = Cpu::of(running.pid()).since(&before);
-    let requests = counted.requests.max(1) as f64;
+    let end = Instant::now() + Duration::from_secs(load.seconds.into()) - MARGIN;
+    let (asked, served) = thread::scope(|scope| {
+        let served = scope.spawn(|| Served::by(&running, connections, end));
+        let asked = setup.wrk.run_timed(running.addr, &load);
+        (asked, served.join().unwrap_or_else(|_| Err(anyhow!("a panic"))))
+    });
+    let ((counted, wrk), served) = (asked?, served?);
     Ok(Row {
         what: way.what,
         connections,
         workers: way.workers,
-        requests_per_second: requests / (counted.duration as f64 / 1e6),
-        server: server / requests,
-        wrk: wrk / requests,
+        requests_per_second: served.answers / served.seconds,
+        server: served.cpu / served.answers,
+        wrk: wrk / counted.requests.max(1) as f64,
         errors: counted.socket_errors + counted.over_399,
     })
+}
+
+/// What a server did while all were connected.
+struct Served {
+    answers: f64,
+    seconds: f64,
+    /// In microseconds.
+    cpu: f64,
+}
+
+impl Served {
+    /// Looks at a server that is being asked, from when all have connected to `end`.
+    ///
+    /// # Errors
+    /// When they have not by `end`, or nobody was answered.
+    fn by(running: &Running, connections: usize, end: Instant) -> Result<Served> {
+        while descriptors(running.pid())? < connections || running.answers_logged().is_err() {
+            if Instant::now() >= end {
+                bail!("{connections} have not connected in time");
+            }
+            thread::sleep(PAUSE);
+        }
+        let (start, before) = (Instant::now(), Cpu::of(running.pid()));
+        let answers = running.answers_logged()?;
+        thread::sleep(end.saturating_duration_since(start));
+        let cpu = Cpu::of(running.pid()).since(&before);
+        let answers = running.answers_logged()? - answers;
+        ensure!(answers > 0, "nobody was answered");
+        Ok(Served { answers: answers as f64, seconds: start.elapsed().as_secs_f64(), cpu })
+    }
 }
 
 fn summary(rows: &[Row]) -> Option<Row> {
@@ -166,7 +208,7 @@ pub(super) fn own(setup: &Setup<'_>, program: &Program) -> Result<Own> {
             if start.elapsed() > START_MAX {
                 bail!("{} does not answer {} s after its start", program.kind.name(), 5);
             }
-            std::thread::sleep(Duration::from_micros(100));
+            thread::sleep(Duration::from_micros(100));
         }
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }

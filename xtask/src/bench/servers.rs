@@ -1,6 +1,7 @@
 //! The servers that are held against each other: where their programs are, how they are started.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -228,6 +229,18 @@ impl Running {
     pub(super) fn has_logged(&self) -> bool {
         let names = [self.dir.path().join("access.log"), said_path(&self.dir)];
         names.iter().any(|path| fs::metadata(path).is_ok_and(|found| found.len() > 0))
+    }
+
+    /// How many answers its log tells of, when all its lines are as long as the first.
+    ///
+    /// # Errors
+    /// When there is no log, or nothing in it.
+    pub(super) fn answers_logged(&self) -> Result<u64> {
+        let log = fs::File::open(self.dir.path().join("access.log"))?;
+        let length = log.metadata()?.len();
+        let mut first = String::new();
+        BufReader::new(log).read_line(&mut first)?;
+        length.checked_div(first.len() as u64).context("the log is empty")
     }
 
     fn wait_listening(&mut self) -> Result<()> {
