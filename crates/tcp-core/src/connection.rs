@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token};
 
 use crate::addresses::Guest;
 use crate::closer::Closer;
-use crate::limits::{STEP_COST, WIDE_TURNS, later};
+use crate::limits::{STEP_COST, UNTOLD_BYTES, WIDE_TURNS, later};
 use crate::pool::{Errand, Lane};
 use crate::room::{Permit, Room};
 use crate::slots::Ready;
@@ -54,6 +54,13 @@ struct Owing {
     start: Instant,
     last: Instant,
     octets: u64,
+}
+
+impl Owing {
+    /// The peer has not taken all at once. What it may read untold counts as taken.
+    fn new(now: Instant) -> Owing {
+        Owing { start: now, last: now, octets: UNTOLD_BYTES }
+    }
 }
 
 /// How a turn ends.
