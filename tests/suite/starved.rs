@@ -15,8 +15,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server that may have 64 descriptors, and a file for each client.
 fn starved() -> Server {
+    starved_with(&[])
+}
+
+fn starved_with(flags: &[&str]) -> Server {
     let few = ["sh", "-c", "ulimit -n 64 && exec \"$0\" \"$@\""];
-    let server = Server::start(ServerOptions::new().through(few).args(["--workers", "2"]));
+    let server =
+        Server::start(ServerOptions::new().through(few).args(["--workers", "2"]).args(flags));
     for number in 0..CLIENTS {
         fs::write(server.root().join(path(number)), content(number)).expect("a file");
     }
@@ -94,6 +99,22 @@ fn while_all_places_are_taken_others_are_told_or_wait() {
         is_served(client, 0);
     }
     recovers(&server);
+}
+
+/// More connections are allowed than there are descriptors for. The one in hand brings each newcomer
+/// in, to whom somebody idle gives up a place: in the jail, too, where hardly any file can be opened.
+#[test]
+fn the_idle_make_room_when_there_is_no_descriptor_left() {
+    let server = starved_with(&["--max-connections", "1000"]);
+    let mut idle = Vec::new();
+    for number in 0..100 {
+        let mut client = Client::connect(server.addr()).expect("the kernel accepts");
+        client.give_up_after(PATIENCE);
+        client.send(b"GET /nothing HTTP/1.1\r\nHost: test\r\n\r\n").expect("it is well");
+        let response = client.response().unwrap_or_else(|why| panic!("client {number}: {why}"));
+        assert_eq!(response.status, 404, "client {number}");
+        idle.push(client);
+    }
 }
 
 /// With nobody else there every file is served.

@@ -59,6 +59,7 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
         cache_control: (args.cache_control != "off").then(|| args.cache_control.clone().into()),
         cache: CacheLimits {
             bytes: usize::try_from(args.limits.cache).unwrap_or(usize::MAX),
+            files: files_kept(raise_descriptor_limit()),
             ..CacheLimits::default()
         },
         workers: limits.workers,
@@ -118,7 +119,8 @@ fn wait(running: Running, mut signals: Signals, log: &AccessLog) {
 
 pub(crate) fn limits(args: &Args) -> Limits {
     let default = Limits::default();
-    let connections = Limits::connections_within(raise_descriptor_limit());
+    let descriptors = raise_descriptor_limit();
+    let connections = Limits::connections_within(descriptors - files_kept(descriptors) as u64);
     let flags = &args.limits;
     if let Some(asked) = flags.max_connections.filter(|&asked| asked > connections) {
         log::warn!(
@@ -183,6 +185,13 @@ pub(crate) fn config(args: &Args) -> Config {
         content_pace: pace(args),
         ..Config::default()
     }
+}
+
+/// How many files the cache may keep open of so many descriptors: as many as is customary, as long
+/// as that is a small part.
+fn files_kept(descriptors: u64) -> usize {
+    const PART: u64 = 16;
+    usize::try_from(descriptors / PART).unwrap_or(usize::MAX).min(CacheLimits::default().files)
 }
 
 /// Takes as many file descriptors as the system lets this process have; says how many that are. The

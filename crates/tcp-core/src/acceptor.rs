@@ -42,8 +42,7 @@ pub(crate) struct Acceptor<S> {
     /// has got there.
     is_crowded: bool,
     refused: Refused,
-    /// Given up when there is no other descriptor, and taken again as soon as there is one.
-    spare: Option<OwnedFd>,
+    spares: Spares,
     /// Nobody can be accepted, mostly for want of descriptors: when that is tried again.
     pause_until: Option<Instant>,
     /// When that was last told of.
@@ -108,7 +107,7 @@ impl<S: Service> Acceptor<S> {
             addresses: Addresses::new(limits.per_address),
             is_crowded: false,
             refused: Refused::new(limits.connections),
-            spare: spare_descriptor(),
+            spares: Spares::default(),
             pause_until: None,
             complained: None,
         })
@@ -150,9 +149,7 @@ impl<S: Service> Acceptor<S> {
             return true;
         }
         self.pause_until = None;
-        if self.spare.is_none() {
-            self.spare = spare_descriptor();
-        }
+        self.spares.fill();
         for index in 0..self.listeners.len() {
             // In a stop somebody may have come just before whom no event has told of yet.
             if !self.listeners[index].waiting && !now.stopping {
@@ -167,10 +164,7 @@ impl<S: Service> Acceptor<S> {
                 }
                 Batch::NoDescriptor => {
                     self.complain(now, "out of file descriptors: connections wait or are refused");
-                    match self.receive_with_spare(index, now) {
-                        true => self.is_crowded = true,
-                        false => self.starve(now),
-                    }
+                    self.receive_with_spare(index, now);
                 }
                 Batch::Failed(error) => {
                     self.complain(now, &format!("no connection can be accepted: {error}"));
@@ -200,13 +194,11 @@ impl<S: Service> Acceptor<S> {
                     accepts += 1;
                     self.receive(socket, accepted, is_full, now);
                 }
-                Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
-                    Some(Errno::MFILE | Errno::NFILE) => return Batch::NoDescriptor,
-                    Some(Errno::AGAIN) => return Batch::Empty,
-                    // The connection died while it waited, or the like (accept(2)): the next one is
-                    // not worse for it.
-                    _ => failed = Some(error),
-                },
+                Err(error) if is_lack(&error) => return Batch::NoDescriptor,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Batch::Empty,
+                // The connection died while it waited, or the like (accept(2)): the next one is not
+                // worse for it.
+                Err(error) => failed = Some(error),
             }
         }
         match failed {
@@ -250,10 +242,10 @@ impl<S: Service> Acceptor<S> {
     fn place_again(&mut self, now: Now) {
         self.is_crowded = false;
         while let Some((newcomer, came)) = self.dealer.take_unplaced() {
-            // Without a spare descriptor it has come with that one, which is not for keeping.
-            let has_spare = self.spare.is_some();
-            let is_full = !has_spare || self.dealer.is_full();
-            if !self.place(newcomer, is_full, came, now) && !has_spare {
+            // If a spare descriptor is missing it has come with that one, which is not for keeping.
+            let has_all = self.spares.fill();
+            let is_full = !has_all || self.dealer.is_full();
+            if !self.place(newcomer, is_full, came, now) && !has_all {
                 self.starve(now);
             }
         }
@@ -269,22 +261,35 @@ impl<S: Service> Acceptor<S> {
         self.refused.push(socket, &told, now.instant);
     }
 
-    /// Out of descriptors: the spare one is given up for the one who has waited longest. That one
-    /// gets the place of somebody idle, who has a descriptor: `true` while it is on the way there.
-    /// Or it is told that there is none, rather than left waiting.
-    fn receive_with_spare(&mut self, index: usize, now: Now) -> bool {
-        self.refused.clear();
-        self.spare = None;
-        match self.accept(index) {
-            Ok((socket, accepted)) => self.receive(socket, accepted, true, now),
-            Err(_) => false,
+    /// Out of descriptors: a spare one is given up for the one who has waited longest. That one
+    /// gets the place of somebody idle, who has a descriptor. Where nobody is idle it is told that
+    /// there is none, rather than left waiting, and the spare one is there for the next.
+    fn receive_with_spare(&mut self, index: usize, now: Now) {
+        for _ in 0..ACCEPT_BATCH {
+            if !self.spares.give_up() {
+                break;
+            }
+            let (socket, accepted) = match self.accept(index) {
+                Ok(accepted) => accepted,
+                // Another thread has got hold of it first.
+                Err(error) if is_lack(&error) => continue,
+                Err(_) => break,
+            };
+            if self.receive(socket, accepted, true, now) {
+                // It is on the way there.
+                self.is_crowded = true;
+                return;
+            }
+            self.refused.clear();
+            self.spares.fill();
         }
+        self.starve(now);
     }
 
-    /// Nobody can be served for want of descriptors: gets the spare one back, and waits.
+    /// Nobody can be served for want of descriptors: gets the spare ones back, and waits.
     fn starve(&mut self, now: Now) {
         self.refused.clear();
-        self.spare = spare_descriptor();
+        self.spares.fill();
         self.pause_until = Some(now.instant + ACCEPT_PAUSE);
     }
 
@@ -298,8 +303,32 @@ impl<S: Service> Acceptor<S> {
     }
 }
 
-/// A descriptor in hand for when there is no other: of what costs least, and has no name that the
-/// process might not be allowed to open.
-fn spare_descriptor() -> Option<OwnedFd> {
-    eventfd(0, EventfdFlags::CLOEXEC).ok()
+/// Whether a call has failed because there is no descriptor for the process, or for the system.
+fn is_lack(error: &io::Error) -> bool {
+    let lacks = [Errno::MFILE, Errno::NFILE].map(|lack| Some(lack.raw_os_error()));
+    lacks.contains(&error.raw_os_error())
+}
+
+/// Descriptors in hand for when there are no others. Several, since one that is given up may be
+/// taken by a thread that opens a file at that moment.
+#[derive(Default)]
+struct Spares(Vec<OwnedFd>);
+
+impl Spares {
+    const COUNT: usize = 4;
+
+    /// Takes those that are missing again; says whether all are there.
+    fn fill(&mut self) -> bool {
+        while self.0.len() < Spares::COUNT {
+            // Of what costs least, and has no name that the process might not be allowed to open.
+            let Ok(spare) = eventfd(0, EventfdFlags::CLOEXEC) else { return false };
+            self.0.push(spare);
+        }
+        true
+    }
+
+    /// Lets go of one, if there is one.
+    fn give_up(&mut self) -> bool {
+        self.0.pop().is_some()
+    }
 }

@@ -171,11 +171,12 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// How many connections a process with `descriptors` file descriptors can hold: a quarter of
-    /// them, but at least 32, is kept for files, logs and pipes. Between 1 and 60,000.
+    /// How many connections a process with `descriptors` file descriptors can hold: each may need a
+    /// second one for the file that it is sent, and 32 are kept for everything else. Between 1 and
+    /// 60,000.
     pub fn connections_within(descriptors: u64) -> usize {
-        let reserve = (descriptors / 4).max(32);
-        let connections = descriptors.saturating_sub(reserve).clamp(1, 60_000);
+        const RESERVE: u64 = 32;
+        let connections = (descriptors.saturating_sub(RESERVE) / 2).clamp(1, 60_000);
         usize::try_from(connections).unwrap_or(60_000)
     }
 }
@@ -203,7 +204,7 @@ mod tests {
     #[test]
     fn connections_leave_descriptors_for_files() {
         for (descriptors, connections) in
-            [(64, 32), (256, 192), (1024, 768), (20_000, 15_000), (1_000_000, 60_000), (0, 1)]
+            [(64, 16), (256, 112), (1024, 496), (20_000, 9_984), (1_000_000, 60_000), (0, 1)]
         {
             assert_eq!(Limits::connections_within(descriptors), connections);
         }
