@@ -101,8 +101,9 @@ fn while_all_places_are_taken_others_are_told_or_wait() {
     recovers(&server);
 }
 
-/// More connections are allowed than there are descriptors for. The one in hand brings each newcomer
-/// in, to whom somebody idle gives up a place: in the jail, too, where hardly any file can be opened.
+/// More connections are allowed than there are descriptors for. One of those in hand brings each
+/// newcomer in, to whom somebody idle gives up a place: in the jail, too, where hardly any file can
+/// be opened.
 #[test]
 fn the_idle_make_room_when_there_is_no_descriptor_left() {
     let server = starved_with(&["--max-connections", "1000"]);

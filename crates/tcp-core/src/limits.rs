@@ -45,9 +45,9 @@ pub struct Limits {
     /// Default: 10 s.
     pub drain: Duration,
     /// Octets that the kernel holds unsent for one peer (`TCP_NOTSENT_LOWAT`), on top of those on
-    /// their way. Default: 64 KiB, which keeps a slow reader of a big file at some 100 KiB of kernel
-    /// memory instead of several MiB. A few at a time that take a big file at 20 MiB/s and more are
-    /// given what the system allows.
+    /// their way. Default: 64 KiB, which keeps a slow reader of a big file at some 100 KiB of
+    /// kernel memory instead of several MiB. A few at a time that take a big file at 20 MiB/s and
+    /// more are given what the system allows.
     pub unsent_bytes: u32,
 }
 
