@@ -88,6 +88,12 @@ fn check_part(ours: &Told, theirs: &Theirs) {
     assert_eq!(ours.filename, theirs.filename.as_ref().map(meant));
 }
 
+/// Whether `word` first occurs inside a quoted string.
+fn is_in_quotes(text: &str, word: &str) -> bool {
+    let before = text.split(word).next().unwrap_or("");
+    (before.matches('"').count() - before.matches("\\\"").count()) % 2 == 1
+}
+
 /// Whether both find the same names in a Content-Disposition that is accepted here.
 fn is_read_alike(disposition: &[u8]) -> bool {
     // They keep nothing that is no UTF-8.
@@ -100,6 +106,7 @@ fn is_read_alike(disposition: &[u8]) -> bool {
         // find them in the values of others too, and take `filename*` for the end of the search,
         && names - filenames == 1
         && filenames <= 1
+        && !is_in_quotes(text, "filename")
         && !text.contains("filename*")
         // do not know that a backslash can be escaped,
         && !text.contains(r"\\")
