@@ -103,7 +103,7 @@ fn while_all_places_are_taken_others_are_told_or_wait() {
 
 /// More connections are allowed than there are descriptors for. One of those in hand brings each
 /// newcomer in, to whom somebody idle gives up a place: in the jail, too, where hardly any file can
-/// be opened.
+/// be opened. What they ask for takes no descriptor: there may be none for a file.
 #[test]
 fn the_idle_make_room_when_there_is_no_descriptor_left() {
     let server = starved_with(&["--max-connections", "1000"]);

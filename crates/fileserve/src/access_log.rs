@@ -57,8 +57,8 @@ pub const FLUSH_EVERY: Duration = Duration::from_millis(500);
 /// A shard that holds this much wakes the writer: a write of that size costs little per line.
 pub const WAKE_BYTES: usize = 64 * 1024;
 
-/// What a buffer of lines has room for before it grows.
-const BUFFER_BYTES: usize = 2 * WAKE_BYTES;
+/// What a buffer of lines has room for before it grows: less than what glibc maps on its own.
+const BUFFER_BYTES: usize = WAKE_BYTES + 48 * 1024;
 
 /// A shard that holds this much takes no more lines: some 20,000 of them, while the disk is stuck.
 /// The last line that is taken may pass the bound.

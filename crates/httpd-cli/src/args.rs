@@ -152,8 +152,8 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "BYTES", default_value = "128M", value_parser = values::size)]
     pub(crate) cache: u64,
 
-    /// Connections at once; beyond, the longest idle makes room [default: as many as the file
-    /// descriptors allow, at most 60000]
+    /// Connections at once; beyond, the longest idle makes room [default: some 2 in 5 of the file
+    /// descriptors allowed, at most 60000]
     #[arg(long, value_name = "N",
           value_parser = |text: &str| values::within::<usize>(text, 1..=1_000_000))]
     pub(crate) max_connections: Option<usize>,

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
         cache_control: (args.cache_control != "off").then(|| args.cache_control.clone().into()),
         cache: CacheLimits {
             bytes: usize::try_from(args.limits.cache).unwrap_or(usize::MAX),
-            files: files_kept(raise_descriptor_limit()),
+            files: files_kept(args, raise_descriptor_limit()),
             ..CacheLimits::default()
         },
         workers: limits.workers,
@@ -120,7 +120,8 @@ fn wait(running: Running, mut signals: Signals, log: &AccessLog) {
 pub(crate) fn limits(args: &Args) -> Limits {
     let default = Limits::default();
     let descriptors = raise_descriptor_limit();
-    let connections = Limits::connections_within(descriptors - files_kept(descriptors) as u64);
+    let connections =
+        Limits::connections_within(descriptors - files_kept(args, descriptors) as u64);
     let flags = &args.limits;
     if let Some(asked) = flags.max_connections.filter(|&asked| asked > connections) {
         log::warn!(
@@ -189,8 +190,11 @@ pub(crate) fn config(args: &Args) -> Config {
 
 /// How many files the cache may keep open of so many descriptors: as many as is customary, as long
 /// as that is a small part.
-fn files_kept(descriptors: u64) -> usize {
+fn files_kept(args: &Args, descriptors: u64) -> usize {
     const PART: u64 = 16;
+    if args.limits.cache == 0 {
+        return 0;
+    }
     usize::try_from(descriptors / PART).unwrap_or(usize::MAX).min(CacheLimits::default().files)
 }
 

@@ -7,20 +7,19 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
 use crate::addresses::{Addresses, Guest};
 use crate::dealer::Dealer;
 use crate::limits::{ACCEPT_BATCH, ACCEPT_PAUSE};
 use crate::refused::Refused;
+use crate::spares::Spares;
 use crate::stop::Shared;
 use crate::{Accepted, Limits, NoRoom, Now, Service};
 
@@ -163,7 +162,6 @@ impl<S: Service> Acceptor<S> {
                     self.is_crowded = true;
                 }
                 Batch::NoDescriptor => {
-                    self.complain(now, "out of file descriptors: connections wait or are refused");
                     self.receive_with_spare(index, now);
                 }
                 Batch::Failed(error) => {
@@ -269,20 +267,29 @@ impl<S: Service> Acceptor<S> {
             if !self.spares.give_up() {
                 break;
             }
-            let (socket, accepted) = match self.accept(index) {
-                Ok(accepted) => accepted,
+            match self.accept(index) {
+                Ok((socket, accepted)) => {
+                    self.complain(now, "out of file descriptors: connections wait or are refused");
+                    if self.receive(socket, accepted, true, now) {
+                        // It is on the way there.
+                        self.is_crowded = true;
+                        return;
+                    }
+                }
                 // Another thread has got hold of it first.
                 Err(error) if is_lack(&error) => continue,
-                Err(_) => break,
-            };
-            if self.receive(socket, accepted, true, now) {
-                // It is on the way there.
-                self.is_crowded = true;
-                return;
+                // Without a descriptor the kernel does not look whether anybody waits.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.listeners[index].waiting = false;
+                    self.spares.fill();
+                    return;
+                }
+                Err(_) => {}
             }
             self.refused.clear();
             self.spares.fill();
         }
+        self.complain(now, "out of file descriptors: connections wait");
         self.starve(now);
     }
 
@@ -307,28 +314,4 @@ impl<S: Service> Acceptor<S> {
 fn is_lack(error: &io::Error) -> bool {
     let lacks = [Errno::MFILE, Errno::NFILE].map(|lack| Some(lack.raw_os_error()));
     lacks.contains(&error.raw_os_error())
-}
-
-/// Descriptors in hand for when there are no others. Several, since one that is given up may be
-/// taken by a thread that opens a file at that moment.
-#[derive(Default)]
-struct Spares(Vec<OwnedFd>);
-
-impl Spares {
-    const COUNT: usize = 4;
-
-    /// Takes those that are missing again; says whether all are there.
-    fn fill(&mut self) -> bool {
-        while self.0.len() < Spares::COUNT {
-            // Of what costs least, and has no name that the process might not be allowed to open.
-            let Ok(spare) = eventfd(0, EventfdFlags::CLOEXEC) else { return false };
-            self.0.push(spare);
-        }
-        true
-    }
-
-    /// Lets go of one, if there is one.
-    fn give_up(&mut self) -> bool {
-        self.0.pop().is_some()
-    }
 }

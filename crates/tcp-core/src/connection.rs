@@ -10,10 +10,11 @@ use mio::{Interest, Registry, Token};
 
 use crate::addresses::Guest;
 use crate::closer::Closer;
-use crate::limits::{STEP_COST, UNTOLD_BYTES, WIDE_TURNS, later};
+use crate::limits::{STEP_COST, WIDE_TURNS, later};
 use crate::pool::{Errand, Lane};
 use crate::room::{Permit, Room};
 use crate::slots::Ready;
+use crate::sys::{Taken, taken};
 use crate::{Accepted, Input, Limits, Now, Output, Session, Tick, Wait};
 use sending::{Flush, warm};
 
@@ -53,13 +54,31 @@ pub(crate) struct Connection<S> {
 struct Owing {
     start: Instant,
     last: Instant,
+    /// Octets that the kernel has taken for it since, or that it has acknowledged, if more.
     octets: u64,
+    /// How far it was at the start, and when it was last asked.
+    before: Taken,
+    acknowledged: u64,
 }
 
 impl Owing {
-    /// The peer has not taken all at once. What it may read untold counts as taken.
-    fn new(now: Instant) -> Owing {
-        Owing { start: now, last: now, octets: UNTOLD_BYTES }
+    fn new(now: Instant, socket: &TcpStream) -> Owing {
+        // It can only fail when the connection is broken, which shows when it is sent to.
+        let before = taken(socket).unwrap_or(Taken { acknowledged: 0, segment_bytes: 0 });
+        // What it may have read before it tells counts as read.
+        let octets = before.segment_bytes;
+        Owing { start: now, last: now, octets, before, acknowledged: before.acknowledged }
+    }
+
+    /// Asks the kernel what the peer has taken. That it has taken something shows in what the
+    /// kernel has room for only after a while, which may be longer than it has.
+    fn look(&mut self, now: Instant, socket: &TcpStream) {
+        let Ok(Taken { acknowledged, segment_bytes }) = taken(socket) else { return };
+        if acknowledged > self.acknowledged {
+            (self.last, self.acknowledged) = (now, acknowledged);
+            let since = acknowledged - self.before.acknowledged;
+            self.octets = self.octets.max(since.saturating_add(segment_bytes));
+        }
     }
 }
 
@@ -179,7 +198,7 @@ impl<S: Session> Connection<S> {
                 // What the pool does need not wait for the peer: the output travels along.
                 (Flush::Full, Some(lane)) => return Turn::Pool(lane),
                 // Too slow: reset, so that the kernel lets go of its bytes too.
-                (Flush::Full, _) if self.is_due(lent) => {
+                (Flush::Full, _) if self.is_due(lent) && self.takes_too_little(lent) => {
                     self.wait = Wait::Abort;
                     return Turn::Closed;
                 }
@@ -341,6 +360,14 @@ impl<S: Session> Connection<S> {
 
     fn is_due(&self, lent: &Lent<'_>) -> bool {
         self.due(lent.limits).is_some_and(|due| due <= lent.now.instant)
+    }
+
+    /// Whether the peer has taken too little of what it is owed, now that the kernel is asked.
+    fn takes_too_little(&mut self, lent: &Lent<'_>) -> bool {
+        if let Some(owing) = &mut self.owing {
+            owing.look(lent.now.instant, &self.socket);
+        }
+        self.is_due(lent)
     }
 
     /// The lane to the pool that the session waits for, if it does.

@@ -82,6 +82,7 @@ mod room;
 mod server;
 mod session;
 mod slots;
+mod spares;
 mod stop;
 mod sync;
 mod sys;

@@ -105,6 +105,9 @@ pub(crate) const STEP_COST: usize = 512;
 pub(crate) const ACCEPT_BATCH: usize = 64;
 /// Readiness events taken from the kernel at once.
 pub(crate) const EVENTS_MAX: usize = 1024;
+/// Connections that are looked at, whether they are idle as they seem, to make room for one. Those
+/// that are not need not be looked at again, so the next try gets further.
+pub(crate) const LOOKS_MAX: usize = 64;
 /// How long nothing is accepted when nobody can be, mostly for want of file descriptors:
 /// long enough not to spin, short enough that nobody notices once some are free.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -125,10 +128,6 @@ pub(crate) const FILE_STEP: u64 = 1024 * 1024;
 pub(crate) const FAST_BYTES: u64 = 4 * 1024 * 1024;
 /// ...in this time is fast, 20 MiB/s, and one that is given room is looked at as often.
 pub(crate) const FAST_WITHIN: Duration = Duration::from_millis(200);
-/// Octets that a peer may have read before it tells. Its kernel tells of room a segment at a time
-/// (RFC 9293, 3.8.6.2.2): after 1.4 KiB over most lines, after 64 KiB on loopback. Without these a
-/// slow but honest reader would be cut for having taken nothing yet.
-pub(crate) const UNTOLD_BYTES: u64 = 64 * 1024;
 /// Fast peers of one worker that are given room at a time; the others are served as slow ones are.
 /// Each may leave what `net.ipv4.tcp_wmem` allows, 4 MiB as a rule, in the kernel.
 pub(crate) const WIDE_MAX: usize = 32;
@@ -172,11 +171,12 @@ impl Default for Limits {
 
 impl Limits {
     /// How many connections a process with `descriptors` file descriptors can hold: each may need a
-    /// second one for the file that it is sent, and 32 are kept for everything else. Between 1 and
-    /// 60,000.
+    /// second one for the file that it is sent, and an eighth of all, but at least 32, is kept for
+    /// everything else: listeners, readiness queues, logs, directories, those who are refused.
+    /// Between 1 and 60,000.
     pub fn connections_within(descriptors: u64) -> usize {
-        const RESERVE: u64 = 32;
-        let connections = (descriptors.saturating_sub(RESERVE) / 2).clamp(1, 60_000);
+        let reserve = (descriptors / 8).max(32);
+        let connections = (descriptors.saturating_sub(reserve) / 2).clamp(1, 60_000);
         usize::try_from(connections).unwrap_or(60_000)
     }
 }
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn connections_leave_descriptors_for_files() {
         for (descriptors, connections) in
-            [(64, 16), (256, 112), (1024, 496), (20_000, 9_984), (1_000_000, 60_000), (0, 1)]
+            [(64, 16), (256, 112), (1024, 448), (20_000, 8_750), (1_000_000, 60_000), (0, 1)]
         {
             assert_eq!(Limits::connections_within(descriptors), connections);
         }

@@ -26,7 +26,7 @@ pub(crate) struct Slot<C> {
     /// `None` while the connection is away on the pool, and in a free slot.
     pub(crate) connection: Option<C>,
     pub(crate) ready: Ready,
-    /// When it waits in vain, if it waits for something. One that has passed may be of before.
+    /// Until when it waits. A turn that does not park it leaves the one of before.
     deadline: Option<Instant>,
     /// Since when it is idle, as far as is known.
     pub(crate) idle_since: Option<Instant>,
@@ -59,10 +59,10 @@ pub(crate) struct Slots<C> {
     reserved: u32,
 }
 
-/// Slots in one allocation. With connections of half a KiB it is long enough for glibc to give it
-/// back (65 KiB), and too short to be mapped on its own (128 KiB), which glibc would learn from to
-/// give back less.
-const PAGE_SLOTS: usize = 128;
+/// What a page takes, but for less than a slot: so much that glibc gives it back when it can (64
+/// KiB), and too little to be mapped on its own (128 KiB), from which glibc would learn to give
+/// back less.
+const PAGE_BYTES: usize = 96 * 1024;
 
 struct Page<C> {
     /// No more than have been in use at once.
@@ -77,12 +77,14 @@ struct Page<C> {
 }
 
 impl<C> Slots<C> {
+    const PAGE_SLOTS: usize = PAGE_BYTES / size_of::<Slot<C>>();
+
     /// For `most` connections, or more. What is written down of each page has its place from the
     /// beginning: one that lay above a crowd's would keep theirs from being given back.
     pub(crate) fn new(most: usize) -> Slots<C> {
         const PAGES_MAX: usize = 4096;
         Slots {
-            pages: Vec::with_capacity(most.div_ceil(PAGE_SLOTS).min(PAGES_MAX)),
+            pages: Vec::with_capacity(most.div_ceil(Self::PAGE_SLOTS).min(PAGES_MAX)),
             first_deadline: None,
             first_with_room: 0,
             taken: 0,
@@ -92,7 +94,7 @@ impl<C> Slots<C> {
 
     /// Reserves a slot.
     pub(crate) fn reserve(&mut self) -> Token {
-        let has_room = |page: &Page<C>| page.taken < PAGE_SLOTS;
+        let has_room = |page: &Page<C>| page.taken < Self::PAGE_SLOTS;
         while self.pages.get(self.first_with_room).is_some_and(|page| !has_room(page)) {
             self.first_with_room += 1;
         }
@@ -107,7 +109,7 @@ impl<C> Slots<C> {
         }
         let page = &mut self.pages[self.first_with_room];
         if page.slots.capacity() == 0 {
-            page.slots = Vec::with_capacity(PAGE_SLOTS);
+            page.slots = Vec::with_capacity(Self::PAGE_SLOTS);
         }
         self.reserved = self.reserved.wrapping_add(1);
         let slot = Slot {
@@ -122,12 +124,12 @@ impl<C> Slots<C> {
         };
         let at = page.put(slot);
         self.taken += 1;
-        token(self.first_with_room * PAGE_SLOTS + at, self.reserved)
+        token(self.first_with_room * Self::PAGE_SLOTS + at, self.reserved)
     }
 
     /// Gives the slot back.
     pub(crate) fn release(&mut self, token: Token) {
-        let (number, at) = (index(token) / PAGE_SLOTS, index(token) % PAGE_SLOTS);
+        let (number, at) = (index(token) / Self::PAGE_SLOTS, index(token) % Self::PAGE_SLOTS);
         let Some(slot) = self.get(token) else { return };
         (slot.connection, slot.deadline, slot.idle_since) = (None, None, None);
         let page = &mut self.pages[number];
@@ -152,7 +154,7 @@ impl<C> Slots<C> {
     ) {
         let Some(slot) = self.get(token) else { return };
         (slot.deadline, slot.idle_since) = (deadline, idle_since);
-        let page = &mut self.pages[index(token) / PAGE_SLOTS];
+        let page = &mut self.pages[index(token) / Self::PAGE_SLOTS];
         page.first_deadline = earlier(page.first_deadline, deadline);
         page.longest_idle = earlier(page.longest_idle, idle_since);
         self.first_deadline = earlier(self.first_deadline, deadline);
@@ -176,7 +178,7 @@ impl<C> Slots<C> {
             for (at, slot) in page.slots.iter_mut().enumerate() {
                 if is_due(slot.deadline) {
                     slot.deadline = None;
-                    show(token(number * PAGE_SLOTS + at, slot.generation), slot);
+                    show(token(number * Self::PAGE_SLOTS + at, slot.generation), slot);
                 }
             }
             page.first_deadline = page.slots.iter().filter_map(|slot| slot.deadline).min();
@@ -197,15 +199,15 @@ impl<C> Slots<C> {
             page.longest_idle = longest.map(|(since, _)| since);
             if let Some((since, at)) = longest.filter(|(since, _)| *since <= bound) {
                 let generation = page.slots[at].generation;
-                return Some((since, token(number * PAGE_SLOTS + at, generation)));
+                return Some((since, token(number * Self::PAGE_SLOTS + at, generation)));
             }
         }
     }
 
     /// The slot that `token` names, if that very connection still holds it.
     pub(crate) fn get(&mut self, token: Token) -> Option<&mut Slot<C>> {
-        let page = self.pages.get_mut(index(token) / PAGE_SLOTS)?;
-        let slot = page.slots.get_mut(index(token) % PAGE_SLOTS)?;
+        let page = self.pages.get_mut(index(token) / Self::PAGE_SLOTS)?;
+        let slot = page.slots.get_mut(index(token) % Self::PAGE_SLOTS)?;
         (slot.state == State::Taken && slot.generation == generation(token)).then_some(slot)
     }
 
@@ -213,8 +215,9 @@ impl<C> Slots<C> {
     pub(crate) fn tokens(&self) -> Vec<Token> {
         let of_page = |(number, page): (usize, &Page<C>)| {
             let taken = page.slots.iter().enumerate().filter(|(_, it)| it.state == State::Taken);
-            let named =
-                |(at, slot): (usize, &Slot<C>)| token(number * PAGE_SLOTS + at, slot.generation);
+            let named = |(at, slot): (usize, &Slot<C>)| {
+                token(number * Self::PAGE_SLOTS + at, slot.generation)
+            };
             taken.map(named).collect::<Vec<_>>()
         };
         self.pages.iter().enumerate().flat_map(of_page).collect()
@@ -265,9 +268,13 @@ mod tests {
 
     use super::*;
 
+    /// As long as a connection is.
+    type Long = [u32; 128];
+    const PAGE: usize = Slots::<Long>::PAGE_SLOTS;
+
     #[test]
     fn a_token_of_an_ended_connection_names_nothing() {
-        let mut slots: Slots<u8> = Slots::new(1);
+        let mut slots: Slots<Long> = Slots::new(1);
         let first = slots.reserve();
         slots.release(first);
         let second = slots.reserve();
@@ -279,44 +286,46 @@ mod tests {
 
     #[test]
     fn a_crowd_leaves_what_those_need_who_stay() {
-        let mut slots: Slots<usize> = Slots::new(1);
-        let tokens: Vec<_> = (0..40 * PAGE_SLOTS).map(|_| slots.reserve()).collect();
+        let mut slots: Slots<Long> = Slots::new(1);
+        let tokens: Vec<_> = (0..40 * PAGE).map(|_| slots.reserve()).collect();
         for (number, token) in tokens.iter().enumerate() {
-            slots.get(*token).expect("reserved").connection = Some(number);
+            slots.get(*token).expect("reserved").connection = Some([number as u32; 128]);
         }
         assert_eq!(slots.tokens(), tokens);
-        let stays = |number: usize| number == 3 * PAGE_SLOTS + 7;
+        let stays = |number: usize| number == 3 * PAGE + 7;
         for (number, token) in tokens.iter().enumerate().filter(|(number, _)| !stays(*number)) {
             slots.release(*token);
             assert!(slots.get(*token).is_none(), "{number}");
         }
-        let held = |slots: &Slots<usize>| -> usize {
+        let held = |slots: &Slots<Long>| -> usize {
             slots.pages.iter().map(|page| page.slots.capacity()).sum()
         };
-        assert_eq!((slots.len(), slots.pages.len(), held(&slots)), (1, 4, 2 * PAGE_SLOTS));
-        assert_eq!(slots.get(tokens[3 * PAGE_SLOTS + 7]).expect("it stays").connection, Some(391));
+        assert_eq!((slots.len(), slots.pages.len(), held(&slots)), (1, 4, 2 * PAGE));
+        let number = 3 * PAGE + 7;
+        let stayed = slots.get(tokens[number]).expect("it stays").connection;
+        assert_eq!(stayed, Some([number as u32; 128]));
         // The first pages are used first again, and no token of before fits.
-        let again: Vec<_> = (0..PAGE_SLOTS).map(|_| slots.reserve()).collect();
-        assert!(again.iter().all(|token| index(*token) < PAGE_SLOTS));
-        assert!(tokens[..PAGE_SLOTS].iter().all(|token| slots.get(*token).is_none()));
-        assert_eq!(held(&slots), 2 * PAGE_SLOTS);
+        let again: Vec<_> = (0..PAGE).map(|_| slots.reserve()).collect();
+        assert!(again.iter().all(|token| index(*token) < PAGE));
+        assert!(tokens[..PAGE].iter().all(|token| slots.get(*token).is_none()));
+        assert_eq!(held(&slots), 2 * PAGE);
     }
 
     #[test]
     fn a_deadline_is_shown_once_when_it_has_passed_and_not_if_it_has_moved() {
         let start = Instant::now();
         let at = |seconds| Some(start + Duration::from_secs(seconds));
-        let mut slots: Slots<u8> = Slots::new(1);
-        let tokens: Vec<_> = (0..3 * PAGE_SLOTS).map(|_| slots.reserve()).collect();
-        let (near, moved, far) = (tokens[PAGE_SLOTS + 1], tokens[PAGE_SLOTS], tokens[0]);
-        let gone = tokens[2 * PAGE_SLOTS];
+        let mut slots: Slots<Long> = Slots::new(1);
+        let tokens: Vec<_> = (0..3 * PAGE).map(|_| slots.reserve()).collect();
+        let (near, moved, far) = (tokens[PAGE + 1], tokens[PAGE], tokens[0]);
+        let gone = tokens[2 * PAGE];
         slots.park(near, at(10), None);
         slots.park(moved, at(5), None);
         slots.park(moved, at(20), None);
         slots.park(gone, at(7), None);
         slots.park(far, at(90), None);
         slots.release(gone);
-        let shown = |slots: &mut Slots<u8>, seconds| {
+        let shown = |slots: &mut Slots<Long>, seconds| {
             let mut shown = Vec::new();
             slots.expire(at(seconds).expect("a time"), |token, _| shown.push(token));
             shown
@@ -335,14 +344,14 @@ mod tests {
     fn the_longest_idle_is_found_whoever_has_been_busy_since() {
         let start = Instant::now();
         let at = |seconds| Some(start + Duration::from_secs(seconds));
-        let mut slots: Slots<u8> = Slots::new(1);
-        let tokens: Vec<_> = (0..3 * PAGE_SLOTS).map(|_| slots.reserve()).collect();
+        let mut slots: Slots<Long> = Slots::new(1);
+        let tokens: Vec<_> = (0..3 * PAGE).map(|_| slots.reserve()).collect();
         assert_eq!(slots.longest_idle(), None);
         for (seconds, token) in (0..).zip(&tokens) {
             slots.park(*token, None, at(1_000 - seconds));
         }
         let last = tokens.len() - 1;
-        let found = |slots: &mut Slots<u8>| slots.longest_idle().map(|(_, token)| token);
+        let found = |slots: &mut Slots<Long>| slots.longest_idle().map(|(_, token)| token);
         assert_eq!(found(&mut slots), Some(tokens[last]));
         // Busy; idle anew; gone.
         slots.park(tokens[last], at(2_000), None);
@@ -360,8 +369,9 @@ mod tests {
 
     #[test]
     fn whoever_comes_and_goes_each_has_a_slot_of_its_own() {
-        let mut slots: Slots<u32> = Slots::new(1);
+        let mut slots: Slots<Long> = Slots::new(1);
         let mut held: Vec<(Token, u32)> = Vec::new();
+        let mut ended = Vec::new();
         // Any fixed sequence that looks like none.
         let mut state = 1_u32;
         for step in 0..20_000 {
@@ -370,17 +380,20 @@ mod tests {
             if (state >> 16) % 800 < wanted || held.is_empty() {
                 let token = slots.reserve();
                 let slot = slots.get(token).expect("reserved just now");
-                assert_eq!(slot.connection.replace(step), None);
+                assert_eq!(slot.connection.replace([step; 128]), None);
                 held.push((token, step));
             } else {
                 let (token, _) = held.swap_remove((state >> 8) as usize % held.len());
                 slots.release(token);
+                ended.push(token);
             }
             assert_eq!(slots.len(), held.len());
         }
         for (token, step) in &held {
-            assert_eq!(slots.get(*token).and_then(|slot| slot.connection), Some(*step));
+            assert_eq!(slots.get(*token).and_then(|slot| slot.connection), Some([*step; 128]));
         }
+        // Also where the page has been given back since, and another one is in its place.
+        assert!(ended.iter().all(|token| slots.get(*token).is_none()));
         let mut expected: Vec<_> = held.iter().map(|(token, _)| *token).collect();
         expected.sort_by_key(|token| index(*token));
         assert_eq!(slots.tokens(), expected);

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::iter;
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-use nix::{libc, setsockopt_impl, sockopt_impl};
+use nix::{getsockopt_impl, libc, setsockopt_impl, sockopt_impl};
+use rustix::event::EventfdFlags;
 use rustix::io::ReadWriteFlags;
 use rustix::net::{SendAncillaryBuffer, SendFlags};
 
@@ -21,8 +22,43 @@ pub(crate) enum Residence {
     Disk,
 }
 
-// The call itself is in the macro: no safe crate has this option ready made.
+// The calls themselves are in the macro: no safe crate has these options ready made.
 sockopt_impl!(DeferAccept, SetOnly, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, i32);
+sockopt_impl!(Info, GetOnly, libc::IPPROTO_TCP, libc::TCP_INFO, TcpInfo);
+
+/// The beginning of the kernel's `struct tcp_info`, as far as every Linux since 4.2 has it: a
+/// kernel gives no more of it than it is asked for.
+#[repr(C)]
+#[expect(unreachable_pub, reason = "nix names it in a trait of its own, which is public")]
+pub struct TcpInfo {
+    _states: [u8; 8],
+    _timeouts: [u32; 2],
+    segment_bytes: u32,
+    _counts: [u32; 21],
+    _pacing_rates: [u64; 2],
+    acknowledged: u64,
+}
+
+/// How far a peer has come with what it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Octets that it has acknowledged since the connection was made: those are with its kernel.
+    pub(crate) acknowledged: u64,
+    /// The most octets of a segment. Its kernel tells of room a segment at a time, or not much
+    /// less (RFC 9293, 3.8.6.2.2): over most lines some 1,400 octets, on loopback 64 KiB.
+    pub(crate) segment_bytes: u64,
+}
+
+/// Asks the kernel how far the peer has come (`TCP_INFO`, tcp(7)).
+pub(crate) fn taken(socket: &impl AsFd) -> io::Result<Taken> {
+    let info = nix::sys::socket::getsockopt(socket, Info)?;
+    Ok(Taken { acknowledged: info.acknowledged, segment_bytes: info.segment_bytes.into() })
+}
+
+/// A descriptor that costs little and has no name that the process might not be allowed to open.
+pub(crate) fn spare_descriptor() -> io::Result<OwnedFd> {
+    Ok(rustix::event::eventfd(0, EventfdFlags::CLOEXEC)?)
+}
 
 /// Has the kernel keep each new connection to itself until its first bytes have come, or for a
 /// second or two if none do (`TCP_DEFER_ACCEPT`, tcp(7)).
@@ -112,11 +148,30 @@ pub(crate) fn step_back() {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
     use std::os::unix::fs::FileExt;
 
     use rustix::fs::{Advice, fadvise};
 
     use super::*;
+
+    #[test]
+    fn what_a_listener_accepts_is_unpaced_and_its_progress_known() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        send_unpaced(&listener).expect("every Linux has it");
+        let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+        let (mut server, _) = listener.accept().expect("a client");
+        assert_eq!(rustix::net::sockopt::tcp_congestion(&server), Ok("reno".to_owned()));
+        let before = taken(&server).expect("a connection");
+        assert!(before.segment_bytes >= 536, "{before:?}");
+        server.write_all(&[0; 1000]).expect("a peer");
+        let gone = (0..1000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            taken(&server).expect("a connection").acknowledged == before.acknowledged + 1000
+        });
+        assert!(gone);
+        drop(client);
+    }
 
     /// A step of a transfer.
     const STEP: u64 = 256 * 1024;

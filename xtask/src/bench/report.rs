@@ -123,8 +123,8 @@ pub(super) fn own_part(rows: &[Row], own: Option<&Own>) -> String {
         }
         text += "\nWhere wrk shares the cores, requests/s are what both together manage. The \
                  server's CPU time is that of its own threads; wrk's is what the kernel charged \
-                 to it once it had ended, to 10 ms. Both are counted while all are connected, \
-                 but wrk's CPU time, which has its connecting in it.\n\n";
+                 to it once it had ended, to 10 ms, and has its connecting in it. All else is \
+                 counted while all are connected.\n\n";
     }
     if let Some(Own { startup, startup_most, binary_bytes }) = own {
         let _ = writeln!(

@@ -23,9 +23,11 @@ const CROWD: usize = 10_000;
 /// A crowd takes some of this to connect, which is not counted.
 const CROWD_SECONDS_MIN: u32 = 15;
 /// The others have to be measured for long enough between wrk's beginning and its end.
-const SECONDS_MIN: u32 = 3;
+const SECONDS_MIN: u32 = 4;
 /// How long before its end wrk is no longer measured.
 const MARGIN: Duration = Duration::from_secs(1);
+/// The shortest time that tells anything: the log is written twice in a second.
+const SERVED_MIN: Duration = Duration::from_millis(1_500);
 /// How often the server is asked whether all have connected.
 const PAUSE: Duration = Duration::from_millis(20);
 const STARTS: usize = 20;
@@ -112,9 +114,10 @@ fn one_round(
         seconds: setup.seconds.max(seconds_min),
         cores: wrk,
     };
+    let own = descriptors(running.pid())?;
     let end = Instant::now() + Duration::from_secs(load.seconds.into()) - MARGIN;
     let (asked, served) = thread::scope(|scope| {
-        let served = scope.spawn(|| Served::by(&running, connections, end));
+        let served = scope.spawn(|| Served::by(&running, own + connections, end));
         let asked = setup.wrk.run_timed(running.addr, &load);
         (asked, served.join().unwrap_or_else(|_| Err(anyhow!("a panic"))))
     });
@@ -139,14 +142,15 @@ struct Served {
 }
 
 impl Served {
-    /// Looks at a server that is being asked, from when all have connected to `end`.
+    /// Looks at a server that is being asked, from when all have connected, so that it has so many
+    /// descriptors, to `end`.
     ///
     /// # Errors
     /// When they have not by `end`, or nobody was answered.
-    fn by(running: &Running, connections: usize, end: Instant) -> Result<Served> {
-        while descriptors(running.pid())? < connections || running.answers_logged().is_err() {
-            if Instant::now() >= end {
-                bail!("{connections} have not connected in time");
+    fn by(running: &Running, count: usize, end: Instant) -> Result<Served> {
+        while descriptors(running.pid())? < count || running.answers_logged().is_err() {
+            if Instant::now() + SERVED_MIN >= end {
+                bail!("not all have connected in time");
             }
             thread::sleep(PAUSE);
         }

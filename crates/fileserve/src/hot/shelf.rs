@@ -354,6 +354,9 @@ impl Shelf {
     /// Lets what has not been asked for lately go, until there is room for a page that takes so
     /// much.
     fn make_room(&mut self, bytes: usize, files: usize) -> bool {
+        if files > self.limits.files {
+            return false;
+        }
         for _ in 0..LOOKS_MAX {
             let has_files = self.files + files <= self.limits.files;
             let has_room =

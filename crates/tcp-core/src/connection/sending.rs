@@ -40,7 +40,7 @@ impl<S: Session> Connection<S> {
                 return Flush::Spent;
             }
             if !ready.writable {
-                self.owing.get_or_insert_with(|| Owing::new(now));
+                self.owing.get_or_insert_with(|| Owing::new(now, &self.socket));
                 return Flush::Full;
             }
             let sent = match front {

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{Ledger, Worker};
 use crate::connection::Turn;
+use crate::limits::LOOKS_MAX;
 use crate::{Now, Service};
 
 impl<S: Service> Worker<S> {
@@ -15,7 +16,7 @@ impl<S: Service> Worker<S> {
         until: Instant,
         now: Now,
     ) -> Result<(), Instant> {
-        loop {
+        for _ in 0..LOOKS_MAX {
             let Some((since, token)) = ledger.slots.longest_idle() else { return Err(now.instant) };
             if since > until {
                 return Err(since);
@@ -31,5 +32,6 @@ impl<S: Service> Worker<S> {
             // On the pool, or its event is on the way. Noted again when it is idle again.
             slot.idle_since = None;
         }
+        Err(ledger.slots.longest_idle().map_or(now.instant, |(since, _)| since))
     }
 }
