@@ -461,3 +461,34 @@ fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_the_peer_has_acknowledged_counts_as_taken_and_nothing_does_twice() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("it is bound");
+        let _client = std::net::TcpStream::connect(address).expect("it listens");
+        let mut socket = TcpStream::from_std(listener.accept().expect("a client").0);
+        let start = Instant::now();
+        let mut owing = Owing::new(start, &socket);
+        let untold = owing.octets;
+        let soon = start + Duration::from_secs(1);
+        owing.look(soon, &socket);
+        assert_eq!((owing.octets, owing.last), (untold, start), "nothing has been sent");
+        socket.write_all(&[0; 1000]).expect("the peer's kernel takes it");
+        while owing.last == start {
+            owing.look(soon, &socket);
+        }
+        // The longest segment grows with the peer's window.
+        let octets = taken(&socket).expect("it is well").segment_bytes + 1000;
+        assert_eq!((owing.octets, owing.last), (octets, soon));
+        owing.look(soon + Duration::from_secs(1), &socket);
+        assert_eq!((owing.octets, owing.last), (octets, soon), "nothing more");
+    }
+}
