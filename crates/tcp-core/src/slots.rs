@@ -77,7 +77,10 @@ struct Page<C> {
 }
 
 impl<C> Slots<C> {
-    const PAGE_SLOTS: usize = PAGE_BYTES / size_of::<Slot<C>>();
+    const PAGE_SLOTS: usize = match PAGE_BYTES / size_of::<Slot<C>>() {
+        0 => 1,
+        fit => fit,
+    };
 
     /// For `most` connections, or more. What is written down of each page has its place from the
     /// beginning: one that lay above a crowd's would keep theirs from being given back.
