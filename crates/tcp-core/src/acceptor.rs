@@ -263,6 +263,7 @@ impl<S: Service> Acceptor<S> {
     /// gets the place of somebody idle, who has a descriptor. Where nobody is idle it is told that
     /// there is none, rather than left waiting, and the spare one is there for the next.
     fn receive_with_spare(&mut self, index: usize, now: Now) {
+        let mut failed = None;
         for _ in 0..ACCEPT_BATCH {
             if !self.spares.give_up() {
                 break;
@@ -275,6 +276,7 @@ impl<S: Service> Acceptor<S> {
                         self.is_crowded = true;
                         return;
                     }
+                    self.refused.clear();
                 }
                 // Another thread has got hold of it first.
                 Err(error) if is_lack(&error) => continue,
@@ -284,12 +286,14 @@ impl<S: Service> Acceptor<S> {
                     self.spares.fill();
                     return;
                 }
-                Err(_) => {}
+                Err(error) => failed = Some(error),
             }
-            self.refused.clear();
             self.spares.fill();
         }
-        self.complain(now, "out of file descriptors: connections wait");
+        match failed {
+            Some(error) => self.complain(now, &format!("no connection can be accepted: {error}")),
+            None => self.complain(now, "out of file descriptors: connections wait"),
+        }
         self.starve(now);
     }
 

@@ -54,31 +54,36 @@ pub(crate) struct Connection<S> {
 struct Owing {
     start: Instant,
     last: Instant,
-    /// Octets that the kernel has taken for it since, or that it has acknowledged, if more.
+    /// Octets that the kernel has taken for it since.
     octets: u64,
-    /// How far it was at the start, and when it was last asked.
-    before: Taken,
-    acknowledged: u64,
+    /// How many it had acknowledged at the start, and how far it was when the kernel was last
+    /// asked.
+    before: u64,
+    known: Taken,
 }
 
 impl Owing {
     fn new(now: Instant, socket: &TcpStream) -> Owing {
         // It can only fail when the connection is broken, which shows when it is sent to.
-        let before = taken(socket).unwrap_or(Taken { acknowledged: 0, segment_bytes: 0 });
-        // What it may have read before it tells counts as read.
-        let octets = before.segment_bytes;
-        Owing { start: now, last: now, octets, before, acknowledged: before.acknowledged }
+        let known = taken(socket).unwrap_or_default();
+        Owing { start: now, last: now, octets: 0, before: known.acknowledged, known }
     }
 
     /// Asks the kernel what the peer has taken. That it has taken something shows in what the
-    /// kernel has room for only after a while, which may be longer than it has.
+    /// kernel has room for only after a while, which may be longer than it has. When it did so is
+    /// not known: it passes for now.
     fn look(&mut self, now: Instant, socket: &TcpStream) {
-        let Ok(Taken { acknowledged, segment_bytes }) = taken(socket) else { return };
-        if acknowledged > self.acknowledged {
-            (self.last, self.acknowledged) = (now, acknowledged);
-            let since = acknowledged - self.before.acknowledged;
-            self.octets = self.octets.max(since.saturating_add(segment_bytes));
+        let Ok(known) = taken(socket) else { return };
+        if known.acknowledged > self.known.acknowledged {
+            (self.last, self.known) = (now, known);
         }
+    }
+
+    /// Octets that count as taken: those that the kernel has taken for the peer, or that it has
+    /// acknowledged, if more; and what it may have read before it tells.
+    fn taken(&self) -> u64 {
+        let acknowledged = self.known.acknowledged - self.before;
+        self.octets.max(acknowledged).saturating_add(self.known.segment_bytes)
     }
 }
 
@@ -336,7 +341,7 @@ impl<S: Session> Connection<S> {
     pub(crate) fn due(&self, limits: &Limits) -> Option<Instant> {
         match (&self.owing, self.linger_until, self.wait) {
             (Some(owing), _, _) => {
-                Some(limits.pace.deadline(owing.start, owing.last, owing.octets))
+                Some(limits.pace.deadline(owing.start, owing.last, owing.taken()))
             }
             (None, Some(until), _) => Some(until),
             (None, None, Wait::Read { deadline } | Wait::Idle { deadline, .. }) => Some(deadline),
@@ -477,18 +482,25 @@ mod tests {
         let mut socket = TcpStream::from_std(listener.accept().expect("a client").0);
         let start = Instant::now();
         let mut owing = Owing::new(start, &socket);
-        let untold = owing.octets;
+        let segment = owing.known.segment_bytes;
+        assert!(segment >= 536, "{segment}");
         let soon = start + Duration::from_secs(1);
         owing.look(soon, &socket);
-        assert_eq!((owing.octets, owing.last), (untold, start), "nothing has been sent");
+        assert_eq!((owing.taken(), owing.last), (segment, start), "nothing has been sent");
         socket.write_all(&[0; 1000]).expect("the peer's kernel takes it");
         while owing.last == start {
             owing.look(soon, &socket);
+            assert!(start.elapsed() < Duration::from_secs(30), "nothing is acknowledged");
         }
         // The longest segment grows with the peer's window.
-        let octets = taken(&socket).expect("it is well").segment_bytes + 1000;
-        assert_eq!((owing.octets, owing.last), (octets, soon));
+        let segment = owing.known.segment_bytes;
+        assert_eq!((owing.taken(), owing.last), (segment + 1000, soon));
         owing.look(soon + Duration::from_secs(1), &socket);
-        assert_eq!((owing.octets, owing.last), (octets, soon), "nothing more");
+        assert_eq!((owing.taken(), owing.last), (segment + 1000, soon), "nothing more");
+        // The room that this has made is used.
+        owing.octets += 900;
+        assert_eq!(owing.taken(), segment + 1000);
+        owing.octets += 900;
+        assert_eq!(owing.taken(), segment + 1800);
     }
 }

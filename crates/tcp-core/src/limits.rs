@@ -55,7 +55,9 @@ pub struct Limits {
 /// on average once `grace` is over.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// Longest time without a single octet. Default: 30 s.
+    /// Longest time without a single octet. What a peer has taken of its answer is asked of the
+    /// kernel when this has passed, and passes for taken then: one that stops is cut after one to
+    /// two of these. Default: 30 s.
     pub stall: Duration,
     /// Least octets per second on average, 0 for no such bound. Default: 500.
     pub rate: u64,

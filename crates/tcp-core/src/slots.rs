@@ -82,9 +82,10 @@ impl<C> Slots<C> {
         fit => fit,
     };
 
-    /// For `most` connections, or more. What is written down of each page has its place from the
+    /// For `most` connections, or more. What is written down of pages has its place from the
     /// beginning: one that lay above a crowd's would keep theirs from being given back.
     pub(crate) fn new(most: usize) -> Slots<C> {
+        // Half a million connections, if each takes as much as one of a file server's.
         const PAGES_MAX: usize = 4096;
         Slots {
             pages: Vec::with_capacity(most.div_ceil(Self::PAGE_SLOTS).min(PAGES_MAX)),

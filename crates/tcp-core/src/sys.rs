@@ -26,8 +26,7 @@ pub(crate) enum Residence {
 sockopt_impl!(DeferAccept, SetOnly, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, i32);
 sockopt_impl!(Info, GetOnly, libc::IPPROTO_TCP, libc::TCP_INFO, TcpInfo);
 
-/// The beginning of the kernel's `struct tcp_info`, as far as every Linux since 4.2 has it: a
-/// kernel gives no more of it than it is asked for.
+/// The beginning of the kernel's `struct tcp_info`, as far as every Linux since 4.2 fills it in.
 #[repr(C)]
 #[expect(unreachable_pub, reason = "nix names it in a trait of its own, which is public")]
 pub struct TcpInfo {
@@ -40,12 +39,13 @@ pub struct TcpInfo {
 }
 
 /// How far a peer has come with what it is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Taken {
     /// Octets that it has acknowledged since the connection was made: those are with its kernel.
     pub(crate) acknowledged: u64,
-    /// The most octets of a segment. Its kernel tells of room a segment at a time, or not much
-    /// less (RFC 9293, 3.8.6.2.2): over most lines some 1,400 octets, on loopback 64 KiB.
+    /// The most octets of a segment, over most lines some 1,400, on loopback up to 64 KiB. Its
+    /// kernel does not tell of less room than that, unless it is half of what it has (RFC 9293,
+    /// 3.8.6.2.2).
     pub(crate) segment_bytes: u64,
 }
 

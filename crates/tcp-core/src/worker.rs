@@ -63,8 +63,8 @@ impl<S: Service> Worker<S> {
     pub(crate) fn run(mut self, errands: Errands<Connection<S::Session>>) {
         let mut ledger = Ledger {
             slots: Slots::new(self.limits.connections),
-            // Long enough for whatever is told at once: one that grew with a crowd would keep its
-            // memory from being given back.
+            // Long enough for whatever the kernel tells at once: one that grew with a crowd would
+            // keep its memory from being given back.
             run: VecDeque::with_capacity(2 * EVENTS_MAX),
             errands,
             no_arrivals: false,

@@ -98,22 +98,6 @@ fn a_reader_below_the_average_is_reset_though_it_goes_on_reading() {
 }
 
 #[test]
-fn what_a_reader_has_taken_counts_before_there_is_room_for_more() {
-    // At eight times the least rate, in segments as short as a line's. What the kernel holds for it
-    // is more than it reads in the time that it has: only acknowledgements tell of it.
-    const RATE: u64 = 4 * 1024;
-    let pace = Pace { stall: LONG, rate: RATE, grace: Duration::from_millis(300) };
-    let (server, endings) = owing(Limits { pace, ..limits() });
-    let mut client = server.connect_over_line();
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_millis(1_500) {
-        read_exactly(&mut client, RATE as usize);
-        thread::sleep(Duration::from_millis(125));
-    }
-    assert!(endings.is_empty(), "cut");
-}
-
-#[test]
 fn a_peer_that_is_owed_nothing_any_more_may_be_as_slow_as_it_likes() {
     let answer: Arc<[u8]> = pattern(OWED).into();
     let server = serve(stall(1000), move |_: &Accepted| {

@@ -98,7 +98,7 @@ fn many(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
     let what = "the kernel's memory per slow reader, both ends";
     verdicts.under(what, each(held, kernels), KERNEL_KIB_MAX, "KiB");
     let seconds = lasts.as_secs();
-    println!("  {gone} of {READERS} cut within {seconds} s");
+    verdicts.none(&format!("slow readers gone within {seconds} s"), gone, READERS);
     Ok(())
 }
 

@@ -113,23 +113,8 @@ impl Serving {
 
     /// A client whose kernel takes in little that the client does not read.
     pub(crate) fn connect_narrow(&self) -> TcpStream {
-        self.connect_by(Self::narrow())
-    }
-
-    /// Narrow as well, and tells of room in short steps, as over a line and not over loopback.
-    pub(crate) fn connect_over_line(&self) -> TcpStream {
-        let socket = Self::narrow();
-        socket.set_tcp_mss(1_400).expect("short segments");
-        self.connect_by(socket)
-    }
-
-    fn narrow() -> Socket {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.set_recv_buffer_size(16 * 1024).expect("a small buffer");
-        socket
-    }
-
-    fn connect_by(&self, socket: Socket) -> TcpStream {
         socket.connect(&self.address.into()).expect("the server listens");
         patient(socket.into())
     }
