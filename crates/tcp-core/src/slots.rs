@@ -1,6 +1,6 @@
 //! Where a worker keeps its connections: slots that are reused, named by tokens that are not.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::Token;
 
@@ -55,6 +55,8 @@ pub(crate) struct Slots<C> {
     /// All pages before this one are full.
     first_with_room: usize,
     taken: usize,
+    /// When empty pages are looked at, if there are any.
+    look_at: Option<Instant>,
     /// How often a slot has been reserved; the next token's generation.
     reserved: u32,
 }
@@ -64,11 +66,17 @@ pub(crate) struct Slots<C> {
 /// back less.
 const PAGE_BYTES: usize = 96 * 1024;
 
+/// A page that nobody has used for that long is given back: at once, the allocator would put small
+/// things in its place, and have to get another place for the next page, again and again.
+const UNUSED_FOR: Duration = Duration::from_millis(500);
+
 struct Page<C> {
     /// No more than have been in use at once.
     slots: Vec<Slot<C>>,
     taken: usize,
     free: Option<usize>,
+    /// Whether a slot has been reserved in it since it was last looked at, empty.
+    used: bool,
     /// No deadline of its slots comes before this one. It is not kept up when a deadline moves
     /// later, as that of a busy connection does with every request: then it costs a look in vain.
     first_deadline: Option<Instant>,
@@ -92,6 +100,7 @@ impl<C> Slots<C> {
             first_deadline: None,
             first_with_room: 0,
             taken: 0,
+            look_at: None,
             reserved: 0,
         }
     }
@@ -107,6 +116,7 @@ impl<C> Slots<C> {
                 slots: Vec::new(),
                 taken: 0,
                 free: None,
+                used: false,
                 first_deadline: None,
                 longest_idle: None,
             });
@@ -132,7 +142,7 @@ impl<C> Slots<C> {
     }
 
     /// Gives the slot back.
-    pub(crate) fn release(&mut self, token: Token) {
+    pub(crate) fn release(&mut self, token: Token, now: Instant) {
         let (number, at) = (index(token) / Self::PAGE_SLOTS, index(token) % Self::PAGE_SLOTS);
         let Some(slot) = self.get(token) else { return };
         (slot.connection, slot.deadline, slot.idle_since) = (None, None, None);
@@ -141,11 +151,23 @@ impl<C> Slots<C> {
         page.taken -= 1;
         self.taken -= 1;
         self.first_with_room = self.first_with_room.min(number);
-        // The first one stays, lest a connection that comes and goes alone cost an allocation.
-        if page.taken == 0 && number > 0 {
-            (page.slots, page.free) = (Vec::new(), None);
-            while self.pages.pop_if(|page| page.slots.capacity() == 0).is_some() {}
+        if page.taken == 0 {
+            self.look_at.get_or_insert(now + UNUSED_FOR);
         }
+    }
+
+    /// Gives pages back that are empty and have not been used since the last time, but for the
+    /// first one.
+    fn give_back(&mut self, now: Instant) {
+        self.look_at = None;
+        for page in self.pages.iter_mut().skip(1).filter(|page| page.taken == 0) {
+            if std::mem::take(&mut page.used) {
+                self.look_at = Some(now + UNUSED_FOR);
+            } else {
+                (page.slots, page.free) = (Vec::new(), None);
+            }
+        }
+        while self.pages.pop_if(|page| page.slots.capacity() == 0).is_some() {}
     }
 
     /// Notes what a connection waits for: until when at most, and since when it has been idle, if
@@ -164,14 +186,17 @@ impl<C> Slots<C> {
         self.first_deadline = earlier(self.first_deadline, deadline);
     }
 
-    /// A time before which no deadline passes.
+    /// A time before which no deadline passes, and nothing is to be given back.
     pub(crate) fn first_deadline(&self) -> Option<Instant> {
-        self.first_deadline
+        earlier(self.first_deadline, self.look_at)
     }
 
-    /// Shows every slot whose deadline has passed, once.
+    /// Shows every slot whose deadline has passed, once. Gives back what a crowd has left.
     pub(crate) fn expire(&mut self, now: Instant, mut show: impl FnMut(Token, &mut Slot<C>)) {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if is_due(self.look_at) {
+            self.give_back(now);
+        }
         if !is_due(self.first_deadline) {
             return;
         }
@@ -237,6 +262,7 @@ impl<C> Page<C> {
     /// Puts a slot in a free place, and says in which.
     fn put(&mut self, slot: Slot<C>) -> usize {
         self.taken += 1;
+        self.used = true;
         let Some(at) = self.free else {
             self.slots.push(slot);
             return self.slots.len() - 1;
@@ -268,8 +294,6 @@ fn generation(token: Token) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     /// As long as a connection is.
@@ -280,7 +304,7 @@ mod tests {
     fn a_token_of_an_ended_connection_names_nothing() {
         let mut slots: Slots<Long> = Slots::new(1);
         let first = slots.reserve();
-        slots.release(first);
+        slots.release(first, Instant::now());
         let second = slots.reserve();
         assert_eq!(index(first), index(second));
         assert!(slots.get(first).is_none());
@@ -290,6 +314,7 @@ mod tests {
 
     #[test]
     fn a_crowd_leaves_what_those_need_who_stay() {
+        let start = Instant::now();
         let mut slots: Slots<Long> = Slots::new(1);
         let tokens: Vec<_> = (0..40 * PAGE).map(|_| slots.reserve()).collect();
         for (number, token) in tokens.iter().enumerate() {
@@ -298,13 +323,20 @@ mod tests {
         assert_eq!(slots.tokens(), tokens);
         let stays = |number: usize| number == 3 * PAGE + 7;
         for (number, token) in tokens.iter().enumerate().filter(|(number, _)| !stays(*number)) {
-            slots.release(*token);
+            slots.release(*token, start);
             assert!(slots.get(*token).is_none(), "{number}");
         }
         let held = |slots: &Slots<Long>| -> usize {
             slots.pages.iter().map(|page| page.slots.capacity()).sum()
         };
-        assert_eq!((slots.len(), slots.pages.len(), held(&slots)), (1, 4, 2 * PAGE));
+        assert_eq!((slots.len(), slots.pages.len(), held(&slots)), (1, 40, 40 * PAGE));
+        // Used since they were last looked at, for the first time; then not.
+        for (looks, pages) in [(1, 40), (2, 4)] {
+            assert_eq!(slots.first_deadline(), Some(start + looks * UNUSED_FOR));
+            slots.expire(start + looks * UNUSED_FOR, |_, _| panic!("no deadline"));
+            assert_eq!(slots.pages.len(), pages);
+        }
+        assert_eq!((slots.first_deadline(), held(&slots)), (None, 2 * PAGE));
         let number = 3 * PAGE + 7;
         let stayed = slots.get(tokens[number]).expect("it stays").connection;
         assert_eq!(stayed, Some([number as u32; 128]));
@@ -328,20 +360,20 @@ mod tests {
         slots.park(moved, at(20), None);
         slots.park(gone, at(7), None);
         slots.park(far, at(90), None);
-        slots.release(gone);
+        slots.release(gone, start);
         let shown = |slots: &mut Slots<Long>, seconds| {
             let mut shown = Vec::new();
             slots.expire(at(seconds).expect("a time"), |token, _| shown.push(token));
             shown
         };
         // A bound may be too early, never too late.
-        assert!(slots.first_deadline() <= at(10));
+        assert!(slots.first_deadline <= at(10));
         assert_eq!(shown(&mut slots, 9), []);
-        assert_eq!(slots.first_deadline(), at(10));
+        assert_eq!(slots.first_deadline, at(10));
         assert_eq!(shown(&mut slots, 10), [near]);
         assert_eq!(shown(&mut slots, 19), []);
         assert_eq!(shown(&mut slots, 95), [far, moved]);
-        assert_eq!((shown(&mut slots, 99), slots.first_deadline()), (vec![], None));
+        assert_eq!((shown(&mut slots, 99), slots.first_deadline), (vec![], None));
     }
 
     #[test]
@@ -360,7 +392,7 @@ mod tests {
         // Busy; idle anew; gone.
         slots.park(tokens[last], at(2_000), None);
         slots.park(tokens[last - 1], None, at(1_500));
-        slots.release(tokens[last - 2]);
+        slots.release(tokens[last - 2], start);
         assert_eq!(
             slots.longest_idle(),
             Some((at(1_000 - last as u64 + 3).expect("a time"), tokens[last - 3]))
@@ -373,6 +405,7 @@ mod tests {
 
     #[test]
     fn whoever_comes_and_goes_each_has_a_slot_of_its_own() {
+        let start = Instant::now();
         let mut slots: Slots<Long> = Slots::new(1);
         let mut held: Vec<(Token, u32)> = Vec::new();
         let mut ended = Vec::new();
@@ -388,10 +421,13 @@ mod tests {
                 held.push((token, step));
             } else {
                 let (token, _) = held.swap_remove((state >> 8) as usize % held.len());
-                slots.release(token);
+                slots.release(token, start);
                 ended.push(token);
             }
             assert_eq!(slots.len(), held.len());
+            if step % 100 == 0 {
+                slots.expire(start + Duration::from_secs(step.into()), |_, _| {});
+            }
         }
         for (token, step) in &held {
             assert_eq!(slots.get(*token).and_then(|slot| slot.connection), Some([*step; 128]));

@@ -233,7 +233,7 @@ impl<S: Service> Worker<S> {
                 if let Some(connection) = slot.connection.take() {
                     self.closer.let_go_all(connection.close(now));
                 }
-                ledger.slots.release(token);
+                ledger.slots.release(token, now.instant);
                 self.shared.leave(self.index);
             }
         }

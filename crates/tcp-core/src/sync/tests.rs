@@ -102,7 +102,7 @@ impl Sender {
     fn go_on(&mut self, token: Token, traveller: Box<Traveller>) {
         if traveller.journeys == 0 {
             traveller.end();
-            self.slots.release(token);
+            self.slots.release(token, Instant::now());
             self.shared.leave(self.index);
             return;
         }
@@ -120,7 +120,7 @@ impl Sender {
             if let Some(waiting) = self.slots.get(token).and_then(|slot| slot.connection.take()) {
                 waiting.end();
             }
-            self.slots.release(token);
+            self.slots.release(token, Instant::now());
             self.shared.leave(self.index);
         }
         while let Some((_, traveller, _)) = self.errands.take_return() {
