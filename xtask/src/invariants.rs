@@ -4,6 +4,7 @@
 //! as "this word is not in those files" is a function below it.
 
 mod code;
+mod named;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -126,7 +127,7 @@ const RULES: &[Rule] = &[
     },
 ];
 
-/// Scans the Rust files of the workspace in `dir`.
+/// Scans the Rust files of the workspace in `dir`, and what the documents name in it.
 ///
 /// # Errors
 /// When something forbidden was found, which has been printed then, or a file cannot be read.
@@ -136,17 +137,17 @@ pub(crate) fn run(dir: &Path) -> Result<()> {
         collect(&dir.join(root), &mut paths)?;
     }
     paths.sort();
-    let mut found = 0;
+    let mut found = named::missing(dir)?;
     for path in &paths {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let path = path.strip_prefix(dir).unwrap_or(path).to_string_lossy().into_owned();
-        for violation in check(&path, &text) {
-            eprintln!("{violation}");
-            found += 1;
-        }
+        found.extend(check(&path, &text));
     }
-    if found > 0 {
-        bail!("invariants: {found} violated");
+    for violation in &found {
+        eprintln!("{violation}");
+    }
+    if !found.is_empty() {
+        bail!("invariants: {} violated", found.len());
     }
     eprintln!("none is broken in {} files", paths.len());
     Ok(())
