@@ -227,8 +227,8 @@ fn hosts(args: &Args) -> String {
 }
 
 fn limits(report: &mut Report, args: &Args) {
-    let (descriptors, limits, config) =
-        (serve::raise_descriptor_limit(), serve::limits(args), serve::config(args));
+    let descriptors = serve::raise_descriptor_limit();
+    let (limits, config) = (serve::limits(args, descriptors), serve::config(args));
     let (flags, writing) = (&args.limits, &args.writing);
     report.section("limits");
     report.row("descriptors", descriptors);

@@ -30,7 +30,8 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
         Signals::new([SIGINT, SIGTERM, SIGHUP, SIGXFSZ]).context("cannot wait for signals")?;
     // The log comes last of what can fail: a start that comes to nothing should not leave one.
     let access = check(args, typed)?;
-    let limits = limits(args);
+    let descriptors = raise_descriptor_limit();
+    let limits = limits(args, descriptors);
     let user = args.protection.user.as_deref().map(user::find).transpose()?;
     let server = bind(args, typed, &limits)?;
     if let Some(user) = &user {
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
         cache_control: (args.cache_control != "off").then(|| args.cache_control.clone().into()),
         cache: CacheLimits {
             bytes: usize::try_from(args.limits.cache).unwrap_or(usize::MAX),
-            files: files_kept(args, raise_descriptor_limit()),
+            files: files_kept(args, descriptors),
             ..CacheLimits::default()
         },
         workers: limits.workers,
@@ -117,9 +118,9 @@ fn wait(running: Running, mut signals: Signals, log: &AccessLog) {
     let _ = joiner.join();
 }
 
-pub(crate) fn limits(args: &Args) -> Limits {
+/// The limits of connections and threads, where so many file descriptors may be had.
+pub(crate) fn limits(args: &Args, descriptors: u64) -> Limits {
     let default = Limits::default();
-    let descriptors = raise_descriptor_limit();
     let connections =
         Limits::connections_within(descriptors - files_kept(args, descriptors) as u64);
     let flags = &args.limits;
