@@ -10,6 +10,7 @@ use conformance::client::Client;
 use conformance::response::Response;
 use conformance::server::{Server, ServerOptions};
 use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::process::Signal;
 
 use crate::download::{Download, UNSENDABLE};
 
@@ -97,6 +98,28 @@ fn an_idle_connection_is_closed_without_a_word() {
 }
 
 #[test]
+fn who_asked_in_time_is_answered_however_late_the_server_sees_it() {
+    let mut server = Server::start(ServerOptions::new().args(["--idle-timeout", "1"]));
+    fs::write(server.root().join("file"), "content").unwrap();
+    let mut clients = connect_many(&server, 20);
+    for client in &mut clients {
+        assert_eq!(get(client, "/file").unwrap().status, 200);
+    }
+    // A machine that is suspended, or busy with something else.
+    server.signal(Signal::STOP);
+    wait_until_stopped(server.pid());
+    for client in &mut clients {
+        client.send(b"GET /file HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(1500));
+    // A wait for events that is so interrupted ends without telling of any.
+    server.signal(Signal::CONT);
+    for client in &mut clients {
+        assert_eq!(client.response().unwrap().body, b"content");
+    }
+}
+
+#[test]
 fn a_reader_that_takes_nothing_is_reset() {
     let server = Server::start(ServerOptions::new().args(["--stall-timeout", "1"]));
     let file = File::create(server.root().join("file")).unwrap();
@@ -162,6 +185,20 @@ fn what_is_no_file_is_not_found_and_holds_no_worker() {
             assert_eq!(response.status, 404, "{path}");
             assert_eq!(get(client, "/file").unwrap().status, 200, "after {path}");
         }
+    }
+}
+
+/// Until no thread of a process that has been told to stop runs any more.
+fn wait_until_stopped(pid: u32) {
+    let start = Instant::now();
+    let is_stopped = |task: fs::DirEntry| {
+        let status = fs::read_to_string(task.path().join("status")).unwrap();
+        status.lines().any(|line| line.starts_with("State:\tT"))
+    };
+    while !fs::read_dir(format!("/proc/{pid}/task")).unwrap().all(|task| is_stopped(task.unwrap()))
+    {
+        assert!(start.elapsed() < Duration::from_secs(10), "not stopped after ten seconds");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

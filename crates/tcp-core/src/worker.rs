@@ -290,7 +290,7 @@ impl<S: Service> Ledger<S> {
     }
 
     /// Puts every connection in line whose deadline has passed. The turn finds out what was due,
-    /// and whether it still is: input that has come goes first. One that is away on the pool is
+    /// and whether it still is: it tries to send and to read first. One that is away on the pool is
     /// looked at when it is back.
     fn expire(&mut self, now: Instant) {
         let Ledger { slots, run, .. } = self;
@@ -298,6 +298,9 @@ impl<S: Service> Ledger<S> {
             // The kernel tells of room only when half of what it holds has gone, which takes a slow
             // but honest reader minutes. Another try finds less room than that.
             slot.ready.writable = true;
+            // Nor has it told of everything that has come: a wait that is interrupted tells of
+            // nothing, and each of only so many events.
+            slot.ready.readable = true;
             if !slot.queued && slot.connection.is_some() {
                 slot.queued = true;
                 run.push_back(token);
