@@ -46,6 +46,8 @@ pub(crate) struct Connection<S> {
     /// What the kernel has been asked to tell of.
     watched: Option<Interest>,
     room: Room,
+    /// It goes to the pool for the file at the front of the output, not for its session.
+    is_cold: bool,
     /// The session has panicked: what it holds may be half done, so it is asked nothing more.
     panicked: bool,
 }
@@ -139,6 +141,7 @@ impl<S: Session> Connection<S> {
             linger_until: None,
             watched: None,
             room: Room::default(),
+            is_cold: false,
             panicked: false,
         }
     }
@@ -209,7 +212,10 @@ impl<S: Session> Connection<S> {
                 }
                 (Flush::Full, _) => return Turn::Parked,
                 (Flush::Spent, _) => return Turn::Again,
-                (Flush::Cold, _) => return Turn::Pool(Lane::Short),
+                (Flush::Cold, _) => {
+                    self.is_cold = true;
+                    return Turn::Pool(Lane::Short);
+                }
                 (Flush::Broken, _) => {
                     self.wait = Wait::Abort;
                     return Turn::Closed;
@@ -392,12 +398,17 @@ impl<S: Session> Connection<S> {
     /// What is done on a pool thread: the session's blocking work, or reading in a file that is
     /// about to be sent. Afterwards the connection goes home and has a turn.
     pub(crate) fn block(&mut self) {
-        let work = AssertUnwindSafe(|| {
-            if self.lane().is_some() {
+        let work = AssertUnwindSafe(|| match std::mem::take(&mut self.is_cold) {
+            true => {
+                // A worker that tried it once more would wait as long for the same error.
+                if let Err(error) = warm(&mut self.output) {
+                    log::warn!("what {} is sent cannot be read: {error}", self.accepted.peer);
+                    self.wait = Wait::Abort;
+                }
+            }
+            false => {
                 self.session.block();
                 self.wait = Wait::Drain;
-            } else {
-                warm(&mut self.output);
             }
         });
         if catch_unwind(work).is_err() {
@@ -468,39 +479,4 @@ fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn what_the_peer_has_acknowledged_counts_as_taken_and_nothing_does_twice() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("it is bound");
-        let _client = std::net::TcpStream::connect(address).expect("it listens");
-        let mut socket = TcpStream::from_std(listener.accept().expect("a client").0);
-        let start = Instant::now();
-        let mut owing = Owing::new(start, &socket);
-        let segment = owing.known.segment_bytes;
-        assert!(segment >= 536, "{segment}");
-        let soon = start + Duration::from_secs(1);
-        owing.look(soon, &socket);
-        assert_eq!((owing.taken(), owing.last), (segment, start), "nothing has been sent");
-        socket.write_all(&[0; 1000]).expect("the peer's kernel takes it");
-        while owing.last == start {
-            owing.look(soon, &socket);
-            assert!(start.elapsed() < Duration::from_secs(30), "nothing is acknowledged");
-        }
-        // The longest segment grows with the peer's window.
-        let segment = owing.known.segment_bytes;
-        assert_eq!((owing.taken(), owing.last), (segment + 1000, soon));
-        owing.look(soon + Duration::from_secs(1), &socket);
-        assert_eq!((owing.taken(), owing.last), (segment + 1000, soon), "nothing more");
-        // The room that this has made is used.
-        owing.octets += 900;
-        assert_eq!(owing.taken(), segment + 1000);
-        owing.octets += 900;
-        assert_eq!(owing.taken(), segment + 1800);
-    }
-}
+mod tests;

@@ -152,6 +152,9 @@ pub(crate) const CLOSING_BYTES_MIN: u64 = 1024 * 1024;
 pub(crate) const CLOSING_MAX: usize = 64;
 /// The part of a file that a pool thread reads in when it is not in the page cache.
 pub(crate) const WARM_BYTES: u64 = 1024 * 1024;
+/// How long a peer may take nothing and what was found in memory for it still passes for that: the
+/// kernel may drop pages meanwhile. One that takes 300 KiB/s and more is not looked at more often.
+pub(crate) const WARM_FOR: Duration = Duration::from_millis(100);
 
 impl Default for Limits {
     fn default() -> Limits {

@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 
 use super::{Connection, Lent, Owing, retry};
-use crate::limits::{FILE_STEP, WARM_BYTES};
+use crate::limits::{FILE_STEP, WARM_BYTES, WARM_FOR};
 use crate::output::Segment;
 use crate::slots::Ready;
 use crate::sys::{self, Residence};
@@ -52,6 +52,9 @@ impl<S: Session> Connection<S> {
                 }
                 Segment::File { file, next, end, warm } => {
                     let most = (*end - *next).min(FILE_STEP).min(*budget as u64);
+                    if self.owing.as_ref().is_some_and(|owing| now > owing.last + WARM_FOR) {
+                        *warm = *next;
+                    }
                     // What is known to be in memory goes first, and is not looked at again.
                     if *warm <= *next {
                         let part = *next..*next + most;
@@ -127,23 +130,25 @@ impl<S: Session> Connection<S> {
 }
 
 /// Reads the next part of the file at the front of the queue, so that the kernel has it in memory.
-/// An error shows again, to the one who can act on it, when the part is sent.
-pub(super) fn warm(output: &mut Output) {
+/// That it ends too early shows when the part is sent.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn warm(output: &mut Output) -> io::Result<()> {
     use std::os::unix::fs::FileExt;
     let Some(Segment::File { file, next, end, warm }) = output.segments().front_mut() else {
-        return;
+        return Ok(());
     };
     let until = *next + WARM_BYTES.min(*end - *next);
     let mut buffer = vec![0; 64 * 1024];
     let mut at = *next;
     while at < until {
         let count = buffer.len().min((until - at) as usize);
-        match file.read_at(&mut buffer[..count], at) {
-            Ok(0) => break,
-            Ok(count) => at += count as u64,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => break,
+        match retry(|| file.read_at(&mut buffer[..count], at))? {
+            0 => break,
+            count => at += count as u64,
         }
     }
     *warm = until;
+    Ok(())
 }

@@ -1,0 +1,157 @@
+//! A connection by itself: what it makes of a file, and how its peer is judged.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::Poll;
+use rustix::fs::{Advice, fadvise};
+
+use super::*;
+use crate::limits::WARM_FOR;
+use crate::sys::{Residence, residence};
+
+const MIB: u64 = 1024 * 1024;
+
+/// Waits for whatever it was made with.
+struct Waits(Wait);
+
+impl Session for Waits {
+    fn advance(&mut self, _: Now, _: &mut Input<'_>, _: &mut Output) -> Wait {
+        self.0
+    }
+}
+
+/// A connection that owes `range` of `file` while its session waits for `wait`, with its peer.
+fn owing(
+    file: File,
+    range: std::ops::Range<u64>,
+    wait: Wait,
+) -> (Connection<Waits>, std::net::TcpStream) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("it is bound");
+    let peer = std::net::TcpStream::connect(address).expect("it listens");
+    let socket = listener.accept().expect("a client").0;
+    socket.set_nonblocking(true).expect("a socket");
+    let accepted = Accepted { peer: address, local: address, worker: 0 };
+    let socket = TcpStream::from_std(socket);
+    let mut connection = Connection::new(socket, accepted, None, Waits(wait), Now::read(false));
+    connection.wait = wait;
+    connection.output.file(Arc::new(file), range);
+    (connection, peer)
+}
+
+/// Gives it a turn at `now`, in which it may send.
+fn turn(connection: &mut Connection<Waits>, now: Instant) -> Turn {
+    let poll = Poll::new().expect("a readiness queue");
+    let (closer, _) = Closer::start().expect("a thread");
+    let mut lent = Lent {
+        limits: &Limits::default(),
+        now: Now { instant: now, ..Now::read(false) },
+        closer: &closer,
+        registry: poll.registry(),
+        token: Token(0),
+        tick: &mut Tick::of_new_worker(),
+        permits: &Permit::default(),
+        scratch: &mut [0; 1024],
+        output: &mut Output::default(),
+    };
+    let turn = connection.turn(&mut Ready { writable: true, ..Ready::default() }, &mut lent);
+    let _ = poll.registry().deregister(&mut connection.socket);
+    connection.watched = None;
+    turn
+}
+
+#[test]
+fn what_was_in_memory_is_looked_up_again_for_who_has_taken_nothing_since() {
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    for _ in 0..8 {
+        file.write_all(&[7; MIB as usize]).expect("room on the disk");
+    }
+    file.sync_all().expect("written back");
+    let drop_pages = || fadvise(&file, 0, None, Advice::DontNeed).expect("a hint");
+    drop_pages();
+    if residence(&file, 7 * MIB..8 * MIB, true) == Residence::Memory {
+        // A file system that lives in memory, where no page can be dropped.
+        return;
+    }
+    // The kernel may keep pages that it is busy with, so it may take a few tries.
+    let seen = (0..20).any(|_| {
+        file.read_exact_at(&mut vec![0; 8 * MIB as usize], 0).expect("it is there");
+        let sent = file.try_clone().expect("a descriptor");
+        let (mut connection, mut peer) = owing(sent, 0..8 * MIB, Wait::Drain);
+        let start = Instant::now();
+        let first =
+            (0..100).map(|_| turn(&mut connection, start)).find(|turn| *turn != Turn::Again);
+        assert_eq!(first, Some(Turn::Parked), "it takes only so much at once");
+        drop_pages();
+        let later = start + 2 * WARM_FOR;
+        if turn(&mut connection, later) != Turn::Pool(Lane::Short) {
+            return false;
+        }
+        let left = connection.output.len();
+        connection.block();
+        peer.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket");
+        std::io::Read::read_exact(&mut peer, &mut vec![0; (8 * MIB - left) as usize])
+            .expect("as much was sent");
+        turn(&mut connection, later);
+        assert!(connection.output.len() < left, "what was read in is sent");
+        true
+    });
+    assert!(seen);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_not_tried_again_by_a_worker() {
+    let directory = File::open("/").expect("it is there");
+    let (mut connection, _peer) = owing(directory, 0..100, Wait::Drain);
+    assert_eq!(turn(&mut connection, Instant::now()), Turn::Pool(Lane::Short));
+    connection.block();
+    assert_eq!(connection.wait, Wait::Abort);
+}
+
+#[test]
+fn the_file_is_read_in_before_the_session_does_what_may_take_long() {
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    file.write_all(&[7; 100]).expect("room on the disk");
+    let (mut connection, _peer) = owing(file, 0..100, Wait::LongPool);
+    connection.is_cold = true;
+    connection.block();
+    assert_eq!(connection.wait, Wait::LongPool, "its session has not been asked");
+    assert_eq!(turn(&mut connection, Instant::now()), Turn::Pool(Lane::Long));
+    assert!(connection.output.is_empty(), "sent by then");
+    connection.block();
+    assert_eq!(connection.wait, Wait::Drain);
+}
+
+#[test]
+fn what_the_peer_has_acknowledged_counts_as_taken_and_nothing_does_twice() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("it is bound");
+    let _client = std::net::TcpStream::connect(address).expect("it listens");
+    let mut socket = TcpStream::from_std(listener.accept().expect("a client").0);
+    let start = Instant::now();
+    let mut owing = Owing::new(start, &socket);
+    let segment = owing.known.segment_bytes;
+    assert!(segment >= 536, "{segment}");
+    let soon = start + Duration::from_secs(1);
+    owing.look(soon, &socket);
+    assert_eq!((owing.taken(), owing.last), (segment, start), "nothing has been sent");
+    socket.write_all(&[0; 1000]).expect("the peer's kernel takes it");
+    while owing.last == start {
+        owing.look(soon, &socket);
+        assert!(start.elapsed() < Duration::from_secs(30), "nothing is acknowledged");
+    }
+    // The longest segment grows with the peer's window.
+    let segment = owing.known.segment_bytes;
+    assert_eq!((owing.taken(), owing.last), (segment + 1000, soon));
+    owing.look(soon + Duration::from_secs(1), &socket);
+    assert_eq!((owing.taken(), owing.last), (segment + 1000, soon), "nothing more");
+    // The room that this has made is used.
+    owing.octets += 900;
+    assert_eq!(owing.taken(), segment + 1000);
+    owing.octets += 900;
+    assert_eq!(owing.taken(), segment + 1800);
+}
