@@ -28,7 +28,7 @@
 //! println!("listening at http://{}/", server.addresses()[0]);
 //! let running = server.start(Http::new(files))?;
 //! # running.stopper().stop();
-//! running.join();
+//! running.join()?;
 //! # Ok(())
 //! # }
 //! ```

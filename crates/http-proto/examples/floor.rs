@@ -66,6 +66,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let last = [HEAD.as_bytes(), b"Connection: close\r\n\r\n", &CONTENT].concat();
     let last_answer: &'static [u8] = last.leak();
     let server = Server::bind(address.parse()?, limits)?;
-    server.start(Floor { answer, last_answer })?.join();
-    Ok(())
+    Ok(server.start(Floor { answer, last_answer })?.join()?)
 }

@@ -43,7 +43,7 @@ fn with_room_for_one(limits: Limits, test: impl Fn(&dyn Fn() -> TcpStream, &Note
     };
     test(&connect, &notes);
     running.stopper().stop();
-    running.join();
+    running.join().unwrap();
 }
 
 fn told_503(client: &mut TcpStream) {

@@ -62,5 +62,5 @@ fn a_panic_in_a_handler_costs_its_connection_and_nothing_else() {
         assert!(ask(&mut connect(address), "/").starts_with("HTTP/1.1 200 OK\r\n"), "after {path}");
     }
     running.stopper().stop();
-    running.join();
+    running.join().unwrap();
 }

@@ -121,6 +121,6 @@ fn is_known() -> bool {
     let is_known = tick("/two") == woken && tick("/first") == woken;
     drop((holder, one, two, many, late, split, newcomer));
     running.stopper().stop();
-    running.join();
+    running.join().unwrap();
     is_known
 }

@@ -14,7 +14,7 @@ use rustix::fs::{self, access};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
-use tcp_core::{Limits, Pace, Running, Server};
+use tcp_core::{Limits, Pace, Running, Server, Stopper};
 
 use crate::args::Args;
 use crate::auth::{self, is_beneath};
@@ -72,10 +72,14 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
     let running = server
         .start(Http::with_config(files, config(args)))
         .map_err(|error| not_started(typed, threads, &error))?;
+    let stopper = running.stopper();
+    let joiner = join_on_a_thread(running, &signals)
+        .map_err(|error| not_started(typed, threads + 1, &error))?;
     announce(args, access.as_deref(), &addresses, user.as_ref(), &jailed.line(&rules));
-    wait(running, signals, &log);
+    wait(&stopper, signals, &log);
+    let ended = joiner.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked")));
     log.shutdown();
-    Ok(())
+    ended.context("the server could not go on")
 }
 
 /// Finds out whether what is to be served, and the files that this takes, can be had. Returns what
@@ -88,15 +92,22 @@ pub(crate) fn check(args: &Args, typed: &Typed) -> Result<Option<Arc<Access>>> {
     Ok(access)
 }
 
-/// Waits for the server to end, and acts on signals meanwhile: the first SIGINT or SIGTERM drains,
-/// the second ends at once, SIGHUP reopens the log.
-fn wait(running: Running, mut signals: Signals, log: &AccessLog) {
-    let stopper = running.stopper();
+/// Waits for the server to end, and ends the signals then.
+fn join_on_a_thread(
+    running: Running,
+    signals: &Signals,
+) -> io::Result<thread::JoinHandle<io::Result<()>>> {
     let handle = signals.handle();
-    let joiner = thread::spawn(move || {
-        running.join();
+    thread::Builder::new().name("joiner".into()).spawn(move || {
+        let ended = running.join();
         handle.close();
-    });
+        ended
+    })
+}
+
+/// Acts on signals until they end: the first SIGINT or SIGTERM drains, the second ends at once,
+/// SIGHUP reopens the log.
+fn wait(stopper: &Stopper, mut signals: Signals, log: &AccessLog) {
     let mut stopping = false;
     for signal in signals.forever() {
         match signal {
@@ -114,8 +125,6 @@ fn wait(running: Running, mut signals: Signals, log: &AccessLog) {
             }
         }
     }
-    // The signals end when the server has been joined.
-    let _ = joiner.join();
 }
 
 /// The limits of connections and threads, where so many file descriptors may be had.

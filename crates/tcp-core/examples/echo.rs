@@ -21,6 +21,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7777".to_owned());
     let server = Server::bind(address.parse()?, Limits::default())?;
     println!("echo on {}", server.addresses()[0]);
-    server.start(|_: &Accepted| Echo)?.join();
-    Ok(())
+    Ok(server.start(|_: &Accepted| Echo)?.join()?)
 }

@@ -21,10 +21,11 @@ pub(crate) struct Closer {
 
 impl Closer {
     /// Starts the thread.
-    pub(crate) fn start() -> io::Result<(Closer, JoinHandle<()>)> {
+    pub(crate) fn start() -> io::Result<(Closer, JoinHandle<io::Result<()>>)> {
         let (closer, files) = Closer::pair();
         let thread = Builder::new().name("closer".to_owned()).spawn(move || {
             files.into_iter().for_each(drop);
+            Ok(())
         })?;
         Ok((closer, thread))
     }

@@ -53,7 +53,7 @@
 //! assert_eq!(answer, "hello");
 //!
 //! running.stopper().stop();
-//! running.join();
+//! running.join()?;
 //! # Ok(())
 //! # }
 //! ```

@@ -117,7 +117,19 @@ impl Server {
 #[derive(Debug)]
 pub struct Running {
     stopper: Stopper,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+}
+
+/// Stops the server if the thread that has this panics. One that lacks a worker would keep every
+/// n-th connection waiting for ever, and one that lacks the first accepts none.
+struct StopsInPanic(Stopper);
+
+impl Drop for StopsInPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.stop();
+        }
+    }
 }
 
 /// Stops a running server from anywhere.
@@ -160,14 +172,15 @@ impl Running {
                 acceptor: acceptor.take(),
                 arrivals,
             };
-            self.spawn(format!("worker-{index}"), move || worker.run(errands))?;
+            let guard = StopsInPanic(self.stopper());
+            let run = move || {
+                let _guard = guard;
+                worker.run(errands)
+            };
+            let name = format!("worker-{index}");
+            self.threads.push(thread::Builder::new().name(name).spawn(run)?);
         }
         Ok(self)
-    }
-
-    fn spawn(&mut self, name: String, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        self.threads.push(thread::Builder::new().name(name).spawn(run)?);
-        Ok(())
     }
 
     /// A handle that stops the server.
@@ -178,12 +191,17 @@ impl Running {
     /// Waits until the server has stopped: every connection has ended, or the drain is over.
     ///
     /// A pool thread that is still blocked then is left behind; it can reach nothing any more.
-    pub fn join(self) {
+    ///
+    /// # Errors
+    /// When nobody has asked for the stop: a thread could not go on, and the server has stopped for
+    /// that.
+    pub fn join(self) -> io::Result<()> {
+        let mut ended = Ok(());
         for thread in self.threads {
-            if thread.join().is_err() {
-                log::error!("a thread of the server panicked");
-            }
+            let panicked = |_| Err(io::Error::other("a thread of the server panicked"));
+            ended = ended.and(thread.join().unwrap_or_else(panicked));
         }
+        ended
     }
 }
 

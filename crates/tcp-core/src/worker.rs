@@ -60,7 +60,10 @@ struct Ledger<S: Service> {
 
 impl<S: Service> Worker<S> {
     /// Runs until a stop is complete.
-    pub(crate) fn run(mut self, errands: Errands<Connection<S::Session>>) {
+    ///
+    /// # Errors
+    /// When it cannot wait for events. It has begun the stop itself then.
+    pub(crate) fn run(mut self, errands: Errands<Connection<S::Session>>) -> io::Result<()> {
         let mut ledger = Ledger {
             slots: Slots::new(self.limits.connections),
             // Long enough for whatever the kernel tells at once: one that grew with a crowd would
@@ -84,7 +87,7 @@ impl<S: Service> Worker<S> {
                 // A server that lacks a worker would keep every n-th connection waiting for ever.
                 self.shared.stop(self.limits.drain);
                 self.abandon(ledger, Now::read(true));
-                return;
+                return Err(error);
             }
             ledger.tick.advance();
             let mut now = Now::read(self.shared.drain_until().is_some());
@@ -111,7 +114,7 @@ impl<S: Service> Worker<S> {
                 now.instant = Instant::now();
                 if self.is_drained(&ledger, now) {
                     self.abandon(ledger, now);
-                    return;
+                    return Ok(());
                 }
             }
         }

@@ -103,3 +103,27 @@ fn a_panic_costs_its_own_connection_and_nothing_else() {
         }
     }
 }
+
+/// What a session panics with, and what panics in turn when it is let go of.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        // Not where it is made: a second panic there would end the process.
+        assert!(std::thread::panicking(), "a panic on purpose");
+    }
+}
+
+#[test]
+fn a_worker_that_cannot_go_on_ends_the_server_and_it_says_so() {
+    for workers in [1, 2] {
+        let mut server = serve(Limits { workers, ..limits() }, |_: &Accepted| {
+            script(|_, _, _| std::panic::panic_any(Bomb))
+        });
+        let mut client = server.connect();
+        let _ = client.write_all(b"a");
+        let error = server.ended().expect_err("a worker is lost");
+        assert_eq!(error.to_string(), "a thread of the server panicked");
+        assert_eq!(client.read(&mut [0; 1]).unwrap_or(0), 0, "its connection has ended");
+    }
+}

@@ -28,7 +28,7 @@
 //! assert!(answer.ends_with("hello, /you\n"));
 //!
 //! running.stopper().stop();
-//! running.join();
+//! running.join()?;
 //! # Ok(())
 //! # }
 //! ```

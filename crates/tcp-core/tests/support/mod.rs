@@ -124,9 +124,12 @@ impl Serving {
     }
 
     pub(crate) fn join(&mut self) {
-        if let Some(running) = self.running.take() {
-            running.join();
-        }
+        self.ended().expect("it could go on until it was stopped");
+    }
+
+    /// Waits for the end, and says whether it was one that somebody has asked for.
+    pub(crate) fn ended(&mut self) -> io::Result<()> {
+        self.running.take().map_or(Ok(()), Running::join)
     }
 }
 
