@@ -343,7 +343,8 @@ impl<S: Session> Connection<S> {
         }
     }
 
-    /// When the connection has waited too long for what it waits for.
+    /// When the connection has waited too long for what it waits for: first for the peer to take
+    /// what it is owed, then for the end of a linger, and only then for what the session wants.
     pub(crate) fn due(&self, limits: &Limits) -> Option<Instant> {
         match (&self.owing, self.linger_until, self.wait) {
             (Some(owing), _, _) => {

@@ -32,7 +32,7 @@ pub struct Limits {
     pub input_bytes: usize,
     /// Octets that one connection may read and send before the others have their turn; at least
     /// 1 KiB. The few that are [given room](Self::unsent_bytes) have four times as many. Default:
-    /// 256 KiB, about 50 us of work.
+    /// 256 KiB, about 50 us of sending a file; what a session does with what it reads comes on top.
     pub turn_bytes: usize,
     /// How fast a peer must take what it is sent.
     pub pace: Pace,

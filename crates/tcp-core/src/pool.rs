@@ -41,7 +41,7 @@ pub(crate) trait Errand: Send + 'static {
     fn block(&mut self);
     /// Is to end without it.
     fn give_up(&mut self);
-    /// Ends, on a thread that may wait.
+    /// Ends, since its worker has.
     fn end(self);
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct Return<C: Errand> {
 }
 
 impl<C: Errand> Return<C> {
-    /// Takes the connection out; `None` cannot happen.
+    /// Takes the connection out.
     pub(crate) fn open(mut self) -> (Token, Box<C>, Lane) {
         let carried = self.carried.take().expect("it is taken out only here");
         (self.token, carried, self.lane)

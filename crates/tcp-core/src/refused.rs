@@ -63,6 +63,13 @@ impl Refused {
     }
 }
 
+impl Drop for Refused {
+    /// A stop does not wait for them, and lets them read why all the same.
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
 /// Closes a connection once what has come is read, since a close that leaves it unread is a reset.
 fn close(mut socket: TcpStream) {
     // As much as a head may have; who sends more is not listening.

@@ -280,6 +280,8 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     one.into_iter().chain(other).min()
 }
 
+const _: () = assert!(usize::BITS == 64, "a token holds two numbers of 32 bits");
+
 fn token(index: usize, generation: u32) -> Token {
     Token(index | (generation as usize) << 32)
 }
