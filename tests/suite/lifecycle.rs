@@ -172,6 +172,23 @@ fn sighup_after_a_rename_loses_no_line() {
 }
 
 #[test]
+fn a_log_that_is_renamed_or_deleted_is_noticed_in_the_jail() {
+    let server = Server::start(ServerOptions::new());
+    let mut client = Client::connect(server.addr()).unwrap();
+    get(&mut client, "/first");
+    server.wait_access_log(|text| text.contains("/first"));
+    fs::rename(server.access_log(), server.dir().join("access.log.1")).unwrap();
+    assert!(wait_until(SOON, || server.access_log().exists()), "renamed: {}", server.stderr());
+    get(&mut client, "/second");
+    let log = server.wait_access_log(|text| text.contains("/second"));
+    assert!(!log.contains("/first"), "{log}");
+    fs::remove_file(server.access_log()).unwrap();
+    assert!(wait_until(SOON, || server.access_log().exists()), "deleted: {}", server.stderr());
+    get(&mut client, "/third");
+    server.wait_access_log(|text| text.contains("/third"));
+}
+
+#[test]
 fn a_line_reaches_the_log_within_a_second_or_so() {
     let server = Server::start(ServerOptions::new());
     get(&mut Client::connect(server.addr()).unwrap(), "/seen-soon");

@@ -12,7 +12,8 @@
 //!
 //! Trade-offs: the lines of one worker are in order; those of different workers are not sorted by
 //! time within a flush, for readers sort by the time in the line if they care. A crash of the
-//! process costs the lines of the last [`FLUSH_EVERY`]. While the disk is full or stuck, lines wait
+//! process costs the lines of the last [`FLUSH_EVERY`], and who deletes the log those that come until
+//! there is a new one, [two looks](LOOK_EVERY) later. While the disk is full or stuck, lines wait
 //! in memory up to [`SHARD_BYTES_MAX`] per worker; those that come then are dropped, counted, and
 //! the count is told through [`log::warn!`].
 
@@ -72,6 +73,10 @@ pub const FIELD_LOGGED_MAX: usize = 1024;
 
 /// How often trouble with the log is told at most, so that a full disk does not fill the terminal.
 pub const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether the log is still where its path leads. Renamed or deleted, it is
+/// followed by a new one after two looks.
+pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a shutdown waits for a writer that is stuck, as on a pipe that nobody reads.
 pub const SHUTDOWN_MAX: Duration = Duration::from_secs(5);

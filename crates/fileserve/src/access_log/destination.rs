@@ -1,7 +1,7 @@
 //! Where the log's lines go: a file that can be opened anew, or standard output.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -44,6 +44,16 @@ impl Destination {
         let Some(path) = &self.path else { return Ok(false) };
         *self = Destination::open(path)?;
         Ok(true)
+    }
+
+    /// Whether the file has been renamed or deleted, so that its path leads to another one or to
+    /// nothing. What is no regular file is never gone, nor is what cannot be asked for.
+    pub(super) fn is_gone(&self) -> bool {
+        let (Some(path), Some(identity)) = (&self.path, self.identity()) else { return false };
+        match fs::metadata(path) {
+            Ok(found) => (found.dev(), found.ino()) != identity,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
     }
 
     /// Ends the line that an earlier run left half written, so that no line of ours is glued to it.

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Select, TryRecvError};
 
 use super::destination::Destination;
 use super::pending::Pending;
-use super::{FLUSH_EVERY, Shared, TELL_EVERY};
+use super::{FLUSH_EVERY, LOOK_EVERY, Shared, TELL_EVERY};
 
 /// The order to open the log's path anew.
 pub(super) struct Reopen;
@@ -21,6 +21,15 @@ pub(super) struct Writer {
     woken: Receiver<()>,
     ordered: Receiver<Reopen>,
     trouble: Trouble,
+    looked: Looked,
+}
+
+/// What was found when it was last looked whether the log is still where its path leads.
+struct Looked {
+    at: Instant,
+    was_gone: bool,
+    /// That there is no other one has been told.
+    told: bool,
 }
 
 /// What is wrong, and what has been told of it.
@@ -46,15 +55,23 @@ impl Writer {
         ordered: Receiver<Reopen>,
     ) -> Writer {
         let (pending, trouble) = (Pending::new(), Trouble::default());
-        Writer { destination, shared, pending, woken, ordered, trouble }
+        let looked = Looked { at: Instant::now(), was_gone: false, told: false };
+        Writer { destination, shared, pending, woken, ordered, trouble, looked }
     }
 
     /// Writes until `ordered` is disconnected, and then what is left.
     pub(super) fn run(mut self) {
         loop {
             match self.wait() {
-                Event::Flush => self.flush(),
-                Event::Reopen => self.reopen(),
+                Event::Flush => {
+                    self.flush();
+                    self.look();
+                }
+                Event::Reopen => {
+                    if let Err(error) = self.reopen() {
+                        log::error!("access log: not opened anew, the old file stays: {error}");
+                    }
+                }
                 Event::Stop => return self.stop(),
             }
         }
@@ -94,17 +111,44 @@ impl Writer {
         Ok(())
     }
 
-    fn reopen(&mut self) {
+    /// Writes what there is to the old file, and opens the path anew.
+    fn reopen(&mut self) -> io::Result<()> {
         self.flush();
-        match self.destination.reopen() {
-            Ok(true) => {
-                self.shared.identity.store(self.destination.identity());
-                // When the old file would not take everything, the new one gets whole lines.
-                self.pending.rewind_to_line();
-                self.flush();
+        if self.destination.reopen()? {
+            self.shared.identity.store(self.destination.identity());
+            // When the old file would not take everything, the new one gets whole lines.
+            self.pending.rewind_to_line();
+            self.flush();
+        }
+        Ok(())
+    }
+
+    /// Opens the path anew when the log has been renamed or deleted and nobody has told of it.
+    ///
+    /// Only when it is gone at two looks in a row: who rotates logs may make the new file right
+    /// after the rename, and would find ours in its place.
+    fn look(&mut self) {
+        let now = Instant::now();
+        if now - self.looked.at < LOOK_EVERY {
+            return;
+        }
+        let is_gone = self.destination.is_gone();
+        let (was_gone, was_told) = (self.looked.was_gone, self.looked.told);
+        self.looked = Looked { at: now, was_gone: is_gone, told: is_gone && was_told };
+        if !(is_gone && was_gone) {
+            return;
+        }
+        match self.reopen() {
+            Ok(()) => {
+                log::info!("access log: {} was renamed or deleted: a new one", self.destination);
             }
-            Ok(false) => {}
-            Err(error) => log::error!("access log: not opened anew, the old file stays: {error}"),
+            Err(error) if !was_told => {
+                self.looked.told = true;
+                log::error!(
+                    "access log: it was renamed or deleted, and there is no other: {error}"
+                );
+            }
+            Err(_) => {}
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use http_proto::server::Exchange;
 
-use super::super::{AccessLog, FLUSH_EVERY, LogFormat, SHARD_BYTES_MAX, WAKE_BYTES};
+use super::super::{AccessLog, FLUSH_EVERY, LOOK_EVERY, LogFormat, SHARD_BYTES_MAX, WAKE_BYTES};
 use super::answered;
 
 /// Waits until `done`, but not for ever.
@@ -129,6 +129,45 @@ fn a_rotation_under_load_loses_nothing() {
         let numbers = own.filter_map(|(_, rest)| rest.split(' ').next()?.parse::<usize>().ok());
         assert!(numbers.eq(0..LINES), "worker {worker}: all lines, in order, whole");
     }
+}
+
+#[test]
+fn a_log_that_is_renamed_or_deleted_is_followed_by_a_new_one_though_nobody_tells() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (path, old) = (dir.path().join("access.log"), dir.path().join("access.log.1"));
+    let log = to_file(&path, 1);
+    log.record(&answered(b"GET /a HTTP/1.1"), None);
+    fs::rename(&path, &old).expect("renamed");
+    log.record(&answered(b"GET /b HTTP/1.1"), None);
+    wait_until("there is a new log", 5 * LOOK_EVERY, || path.exists());
+    assert_eq!(read(&old).lines().count(), 2, "the lines until then are in the old one");
+    log.record(&answered(b"GET /c HTTP/1.1"), None);
+    wait_until("its line is there", 2 * FLUSH_EVERY, || read(&path).contains("GET /c"));
+    fs::remove_file(&path).expect("deleted");
+    wait_until("there is a new log again", 5 * LOOK_EVERY, || path.exists());
+    log.record(&answered(b"GET /d HTTP/1.1"), None);
+    log.shutdown();
+    assert_eq!(read(&path).lines().count(), 1);
+    assert_eq!(read(&old).lines().count(), 2);
+}
+
+#[test]
+fn a_log_whose_directory_comes_back_is_there_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (here, there) = (dir.path().join("here"), dir.path().join("there"));
+    fs::create_dir(&here).expect("a directory");
+    let log = to_file(&here.join("access.log"), 1);
+    fs::rename(&here, &there).expect("renamed");
+    thread::sleep(3 * LOOK_EVERY);
+    log.record(&answered(b"GET /a HTTP/1.1"), None);
+    wait_until("the old one stays", 2 * FLUSH_EVERY, || {
+        !read(&there.join("access.log")).is_empty()
+    });
+    fs::create_dir(&here).expect("a directory");
+    wait_until("there is a new log", 5 * LOOK_EVERY, || here.join("access.log").exists());
+    log.record(&answered(b"GET /b HTTP/1.1"), None);
+    log.shutdown();
+    assert_eq!(read(&here.join("access.log")).lines().count(), 1);
 }
 
 #[test]
