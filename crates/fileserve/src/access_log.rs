@@ -12,10 +12,10 @@
 //!
 //! Trade-offs: the lines of one worker are in order; those of different workers are not sorted by
 //! time within a flush, for readers sort by the time in the line if they care. A crash of the
-//! process costs the lines of the last [`FLUSH_EVERY`], and who deletes the log those that come until
-//! there is a new one, [two looks](LOOK_EVERY) later. While the disk is full or stuck, lines wait
-//! in memory up to [`SHARD_BYTES_MAX`] per worker; those that come then are dropped, counted, and
-//! the count is told through [`log::warn!`].
+//! process costs the lines of the last [`FLUSH_EVERY`], and who deletes the log those that come
+//! until there is a new one, [two looks](LOOK_EVERY) later. While the disk is full or stuck, lines
+//! wait in memory up to [`SHARD_BYTES_MAX`] per worker; those that come then are dropped, counted,
+//! and the count is told through [`log::warn!`].
 
 mod date;
 mod destination;
