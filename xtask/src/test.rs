@@ -5,7 +5,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{invariants, requirements, workspace};
+use crate::{invariants, model, requirements, workspace};
+
+/// Orders of the steps of tcp-core's threads that are tried: a second or two.
+const SCHEDULES: usize = 500;
 
 /// Runs every check and stops at the first that fails.
 ///
@@ -28,6 +31,8 @@ pub(crate) fn run() -> Result<()> {
         "http-proto without its server",
         &mut cargo(&["test", "--locked", "-p", "http-proto", "--no-default-features"]),
     )?;
+    say("model");
+    model::run(&["--schedules".to_owned(), SCHEDULES.to_string()])?;
     // Last, so that its summary is the last thing on the screen.
     step("tests", cargo(&["test", "--workspace", "--locked"]).env("HTTPD", binary()?))
 }

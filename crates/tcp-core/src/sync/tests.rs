@@ -7,7 +7,8 @@
 //! loop here but waits for its waker, and a connection is a number.
 //!
 //! At random, and not every order there is: with four threads and channels these are too many for
-//! a checker that tries all (`loom`).
+//! a checker that tries all (`loom`). Each step is seen by all threads at once: what goes wrong
+//! only where memory is weaker than that is not found here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +24,7 @@ use crate::limits::AWAY_MAX;
 use crate::pool::{self, Errand, Lane, Lanes};
 use crate::slots::Slots;
 use crate::stop::Shared;
-use crate::sync::{self, Waker, bounded};
+use crate::sync::{self, AtomicUsize, Waker, bounded};
 
 /// Schedules that are tried where the environment does not say how many.
 const SCHEDULES: usize = 2_000;
@@ -40,6 +41,41 @@ fn check(test: impl Fn() + Send + Sync + Clone + 'static) {
 fn shared(workers: usize) -> (Arc<Shared>, Vec<Waker>) {
     let wakers: Vec<Waker> = (0..workers).map(|_| Waker::free()).collect();
     (Arc::new(Shared::new(wakers.clone())), wakers)
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn who_wakes_before_there_is_something_is_found() {
+    check(|| {
+        let waker = Waker::free();
+        let (sender, receiver) = bounded(1);
+        let woken = waker.clone();
+        let waiting = thread::spawn(move || {
+            while receiver.try_recv().is_err() {
+                woken.wait();
+            }
+        });
+        waker.wake().expect("it cannot fail");
+        assert!(sender.try_send(()).is_ok(), "there is room");
+        waiting.join().expect("it ends well");
+    });
+}
+
+#[test]
+#[should_panic(expected = "one is not counted")]
+fn a_count_that_takes_two_steps_is_found() {
+    check(|| {
+        let count = Arc::new(AtomicUsize::new(0));
+        let add = |count: &AtomicUsize| {
+            let before = count.load(Ordering::Acquire);
+            count.store(before + 1, Ordering::Release);
+        };
+        let theirs = Arc::clone(&count);
+        let other = thread::spawn(move || add(&theirs));
+        add(&count);
+        other.join().expect("it ends well");
+        assert_eq!(count.load(Ordering::Acquire), 2, "one is not counted");
+    });
 }
 
 /// What goes to the pool some times and then ends, once, which is told.
