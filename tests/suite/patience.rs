@@ -1,7 +1,7 @@
 //! Slow, silent and strange: what must not hold up a worker, and when patience ends.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
@@ -191,12 +191,12 @@ fn what_is_no_file_is_not_found_and_holds_no_worker() {
 /// Until no thread of a process that has been told to stop runs any more.
 fn wait_until_stopped(pid: u32) {
     let start = Instant::now();
-    let is_stopped = |task: fs::DirEntry| {
-        let status = fs::read_to_string(task.path().join("status")).unwrap();
-        status.lines().any(|line| line.starts_with("State:\tT"))
+    let tasks = || fs::read_dir(format!("/proc/{pid}/task")).expect("it is there");
+    let is_stopped = |task: io::Result<fs::DirEntry>| {
+        let status = fs::read_to_string(task.expect("a thread").path().join("status"));
+        status.expect("it cannot end").lines().any(|line| line.starts_with("State:\tT"))
     };
-    while !fs::read_dir(format!("/proc/{pid}/task")).unwrap().all(|task| is_stopped(task.unwrap()))
-    {
+    while !tasks().all(is_stopped) {
         assert!(start.elapsed() < Duration::from_secs(10), "not stopped after ten seconds");
         std::thread::sleep(Duration::from_millis(1));
     }
