@@ -7,6 +7,8 @@ use std::process::Command;
 use conformance::server::binary;
 use tempfile::TempDir;
 
+use crate::real_site::is_there;
+
 /// Exit status, standard output and standard error.
 fn doctor(args: &[&str], dir: &Path) -> (Option<i32>, String, String) {
     let mut command = Command::new(binary());
@@ -87,8 +89,32 @@ fn the_options_are_those_of_the_server() {
     assert_eq!(row(&report, "request head"), "9K in 100 fields, within 2.5 s");
     assert_eq!(row(&report, "listening at"), "0.0.0.0:80, for the network");
     assert!(row(&report, "hosts").contains("a.example"), "{report}");
+}
+
+#[test]
+fn what_the_jail_keeps_from_is_told_as_far_as_the_kernel_does() {
+    let dir = place();
+    let (_, report, _) = doctor(&["root"], dir.path());
+    let everything = "no connection is made, no further address listened at";
+    match row(&report, "system calls") {
+        "seccomp, tried: no socket is made" => assert_eq!(row(&report, "network"), everything),
+        other => assert!(other.starts_with("all can be made: "), "{report}"),
+    }
     let (_, report, _) = doctor(&["--no-jail", "root"], dir.path());
-    assert!(row(&report, "jail").starts_with("no jail"), "{report}");
+    assert_eq!(row(&report, "jail"), "none (--no-jail)");
+    assert_eq!(row(&report, "system calls"), "all can be made (--no-jail)");
+    assert_eq!(row(&report, "network"), "not kept from connections");
+    assert_eq!(row(&report, "programs"), "run as usual");
+    if !is_there("strace") {
+        return eprintln!("skipped: there is no strace");
+    }
+    let inject = ["-e", "trace=seccomp", "-e", "inject=seccomp:error=EINVAL"];
+    let mut command = Command::new("strace");
+    command.args(["-D", "-f", "-o", "/dev/null"]).args(inject).arg(binary());
+    let output = command.args(["doctor", "root"]).current_dir(dir.path()).output().unwrap();
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(row(&report, "system calls").starts_with("all can be made: this kernel has no"));
+    assert_ne!(row(&report, "network"), everything, "{report}");
 }
 
 #[test]

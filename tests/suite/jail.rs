@@ -128,11 +128,12 @@ fn contains(file: &Path, text: &str) -> bool {
 fn of_threads(server: &Server, line: &str) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).expect("a running server");
     let read = tasks.flatten().map(|task| fs::read_to_string(task.path().join("status")));
-    let values = read.flatten().filter_map(|status| {
-        let value = status.lines().find_map(|found| found.strip_prefix(line)).map(str::trim);
-        value.map(str::to_owned)
-    });
-    values.collect()
+    read.flatten().filter_map(|status| of_status(&status, line)).collect()
+}
+
+fn of_status(status: &str, line: &str) -> Option<String> {
+    let value = status.lines().find_map(|found| found.strip_prefix(line));
+    value.map(|value| value.trim().to_owned())
 }
 
 /// Whether the server is in a jail; says so if it is not, for the kernel may have none.
@@ -141,7 +142,7 @@ fn is_jailed(server: &Server) -> bool {
     let line = said.lines().find(|line| line.starts_with("jail: ")).unwrap_or_else(|| {
         panic!("there is no line for the jail: {said}");
     });
-    let is_jailed = line.contains("can be opened (landlock ABI");
+    let is_jailed = line.contains("(landlock ABI");
     if !is_jailed {
         eprintln!("skipped: {line}");
     }
@@ -185,6 +186,7 @@ fn the_link_in_proc_is_enough_for_uploads() {
     }
 }
 
+/// As far as `/proc` tells; it does not tell of landlock.
 #[test]
 fn every_thread_has_given_up_its_rights() {
     let place = Place::of(0);
@@ -192,9 +194,22 @@ fn every_thread_has_given_up_its_rights() {
     ask(&server, "PUT /a HTTP/1.1", "one");
     let threads = of_threads(&server, "NoNewPrivs:");
     assert!(threads.len() > 5 && threads.iter().all(|value| value == "1"), "{threads:?}");
+    if server.stderr().contains("(seccomp)\n") {
+        let filters = of_threads(&server, "Seccomp:");
+        assert!(
+            filters.len() == threads.len() && filters.iter().all(|it| it == "2"),
+            "{filters:?}"
+        );
+    } else {
+        eprintln!("skipped: there are no filters of system calls");
+    }
     let free = Server::start(place.options().arg("--no-jail"));
     assert!(free.stderr().contains("no jail: "), "{}", free.stderr());
-    assert!(of_threads(&free, "NoNewPrivs:").iter().all(|value| value == "0"));
+    for line in ["NoNewPrivs:", "Seccomp:"] {
+        // What this program was started with.
+        let own = of_status(&read(Path::new("/proc/self/status")), line);
+        assert!(of_threads(&free, line).into_iter().all(|value| Some(value) == own), "{line}");
+    }
 }
 
 /// What nothing but the jail forbids: the directory that the log was in is another one now.
@@ -231,6 +246,24 @@ fn a_kernel_without_landlock_is_told_of_and_served_on() {
         let mut server = Server::start(place.options().through(wrapper));
         use_it(&mut server, &place);
         assert!(server.stderr().contains(line), "{error}: {}", server.stderr());
+    }
+}
+
+#[test]
+fn a_kernel_without_filters_is_told_of_and_served_on() {
+    if !is_there("strace") {
+        return eprintln!("skipped: there is no strace");
+    }
+    let line = "sockets and programs are not refused: this kernel has no seccomp filters\n";
+    for error in ["ENOSYS", "EINVAL"] {
+        let place = Place::of(0);
+        let inject = format!("inject=seccomp:error={error}");
+        let wrapper =
+            ["strace", "-D", "-f", "-o", "/dev/null", "-e", "trace=seccomp", "-e", &inject];
+        let mut server = Server::start(place.options().through(wrapper));
+        use_it(&mut server, &place);
+        assert!(server.stderr().contains(line), "{error}: {}", server.stderr());
+        assert!(of_threads(&server, "NoNewPrivs:").iter().all(|value| value == "1"));
     }
 }
 

@@ -132,7 +132,7 @@ pub(crate) struct Protection {
     #[arg(long, value_name = "NAME[:GROUP]")]
     pub(crate) user: Option<String>,
 
-    /// Keep the right to open files outside ROOT, and to connect to others
+    /// Keep the rights to open files outside ROOT, to connect to others, and to run programs
     #[arg(long)]
     pub(crate) no_jail: bool,
 }

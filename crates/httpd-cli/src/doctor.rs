@@ -8,6 +8,7 @@ mod tree;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::os::unix::net::UnixDatagram;
 use std::path::{self, Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use nix::unistd::{User, geteuid};
 
 use self::tree::{DEPTH_MAX, Finding, Findings, NAMES_MAX, Reader, Site};
 use crate::args::Args;
-use crate::jail::{self, Jailed, Rules, Use};
+use crate::jail::{self, Jail, Jailed, Rules, Use};
 use crate::serve;
 use crate::typed::Typed;
 use crate::usage;
@@ -149,13 +150,20 @@ fn enforced(report: &mut Report, args: &Args, access: Option<&Access>, user: Opt
 /// The jail is entered, on a thread that ends: what cannot be done shows now.
 fn jail_rows(report: &mut Report, args: &Args) {
     let (server, log) = (Rules::for_server(args), Rules::for_log(args));
-    let entered = || (jail::enter(args, &server), std::fs::read_dir("/").is_err());
+    let entered = || {
+        let jail = jail::enter(args, &server);
+        (jail, std::fs::read_dir("/").is_err(), UnixDatagram::unbound().is_err())
+    };
     let tried = std::thread::scope(|scope| scope.spawn(entered).join());
-    let (jailed, is_tight) =
-        tried.unwrap_or_else(|_| (Jailed::Failed("it could not be tried".to_owned()), false));
-    match &jailed {
-        Jailed::Inside { abi } => {
-            let tried = if is_tight { ", tried: / cannot be opened" } else { "" };
+    let (jail, is_tight, is_mute) = tried.unwrap_or_else(|_| {
+        let why = "it could not be tried".to_owned();
+        let jail = Jail { files: Jailed::Failed(why.clone()), calls: Jailed::Failed(why) };
+        (jail, false, false)
+    });
+    let tried = |is_so, text| if is_so { text } else { "" };
+    match &jail.files {
+        Jailed::Inside(abi) => {
+            let tried = tried(is_tight, ", tried: / cannot be opened");
             report.row("jail", format_args!("landlock ABI {abi}{tried}"));
             for (path, what) in server.all() {
                 report.row("  opened", opened(args, path, what));
@@ -163,20 +171,48 @@ fn jail_rows(report: &mut Report, args: &Args) {
             for (path, what) in log.all() {
                 report.row("  by the log", opened(args, path, what));
             }
-            let network = match abi {
-                0..4 => "not kept from connections (landlock ABI 4 could)",
-                4.. => "no connection is made, no further address listened at",
-            };
-            report.row("  network", network);
-            if *abi >= 6 {
-                report.row("  processes", "no other one is signalled");
-            }
-            report.row("  programs", "none is run, and none gains rights (no_new_privs)");
         }
-        other => {
-            let line = other.line(&server);
-            report.row("jail", line.trim_end().trim_start_matches("jail: "));
+        Jailed::Off => report.row("jail", "none (--no-jail)"),
+        Jailed::Unavailable(why) => report.row("jail", format_args!("not available: {why}")),
+        Jailed::Failed(why) => report.row("jail", format_args!("there is none: {why}")),
+    }
+    match &jail.calls {
+        Jailed::Inside(()) => {
+            let tried = tried(is_mute, ", tried: no socket is made");
+            report.row("system calls", format_args!("seccomp{tried}"));
         }
+        Jailed::Off => report.row("system calls", "all can be made (--no-jail)"),
+        Jailed::Unavailable(why) => {
+            report.row("system calls", format_args!("all can be made: {why}"));
+        }
+        Jailed::Failed(why) => report.row("system calls", format_args!("all can be made: {why}")),
+    }
+    for (label, text) in [("network", network(&jail)), ("programs", programs(&jail))] {
+        report.row(&format!("  {label}"), text);
+    }
+    if matches!(jail.files, Jailed::Inside(6..)) {
+        report.row("  processes", "no other one is signalled");
+    }
+}
+
+/// What the kernel keeps who serves from, once what is listened at is bound.
+fn network(jail: &Jail) -> &'static str {
+    match (&jail.calls, &jail.files) {
+        (Jailed::Inside(()), _) => "no connection is made, no further address listened at",
+        (_, Jailed::Inside(10..)) => "no connection is made, no further address used",
+        (_, Jailed::Inside(4..)) => {
+            "no TCP connection is made or further port listened at; UDP and local sockets are free"
+        }
+        _ => "not kept from connections",
+    }
+}
+
+fn programs(jail: &Jail) -> &'static str {
+    match (&jail.calls, &jail.files) {
+        (Jailed::Inside(()), _) => "none is run, and none gains rights (no_new_privs)",
+        (_, Jailed::Inside(_)) => "none is run from a file, and none gains rights (no_new_privs)",
+        (_, Jailed::Off) => "run as usual",
+        _ => "run, but none gains rights (no_new_privs)",
     }
 }
 
@@ -185,7 +221,7 @@ fn jail_rows(report: &mut Report, args: &Args) {
 fn opened(args: &Args, path: &Path, what: Use) -> String {
     let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let holds_root = args.root.canonicalize().is_ok_and(|root| root.starts_with(&place));
-    let note = match holds_root && what == Use::Append {
+    let note = match holds_root && what == Use::Keep {
         true => " - the directory that is served lies in it, better use another one",
         false => "",
     };

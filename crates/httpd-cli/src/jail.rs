@@ -3,8 +3,10 @@
 //! A thread enters the jail, and what it starts is born in it. There are two: the one that writes
 //! the access log may make files where the log is, so that it can be rotated, and nothing else;
 //! all others, which are those that hear from clients, may do to the root what is served, and keep
-//! forms. Neither can be left, and no program that is started gains rights by it.
+//! forms. Neither can be left. Of either, the kernel refuses what no running server asks for:
+//! further sockets, programs, and what reaches into other processes or the kernel.
 
+mod calls;
 mod linux;
 
 use std::fmt::{self, Write as _};
@@ -19,10 +21,11 @@ pub(crate) enum Use {
     Read,
     /// Files are also made, replaced and removed; directories too, where `directories` says so.
     Write { directories: bool },
-    /// Files are made, read and appended to, never removed.
-    Append,
-    /// A single file is appended to.
-    AppendTo,
+    /// Files are made, read and written, never removed. The server only appends, but no right is
+    /// as narrow as that: what is there can be overwritten and cut.
+    Keep,
+    /// A single file is read and written.
+    KeepOne,
 }
 
 /// What a thread may open, and nothing besides.
@@ -31,11 +34,20 @@ pub(crate) struct Rules(Vec<(PathBuf, Use)>);
 
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Jailed {
-    /// Nothing beyond the rules can be opened. `abi` is what the kernel calls the extent of what it
-    /// can enforce: 2 lets files be moved between directories, 3 guards their length, 4 TCP, 5
-    /// devices, 6 signals and abstract sockets.
-    Inside { abi: u32 },
+pub(crate) struct Jail {
+    /// Whether nothing beyond the rules can be opened. The extent is landlock's ABI, as the kernel
+    /// numbers what it can enforce: 2 lets files be moved between directories, 3 guards their
+    /// length, 4 TCP, 5 devices, 6 signals and abstract sockets, 9 sockets by path, 10 UDP.
+    pub(crate) files: Jailed<u32>,
+    /// Whether no system call is made that a running server has no use for.
+    pub(crate) calls: Jailed<()>,
+}
+
+/// What became of one of its walls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Jailed<Extent> {
+    /// It stands.
+    Inside(Extent),
     /// The kernel cannot.
     Unavailable(&'static str),
     /// The kernel could, and something went wrong.
@@ -48,11 +60,20 @@ pub(crate) enum Jailed {
 ///
 /// A kernel that cannot do all of it does what it can, one that can do nothing leaves the thread as
 /// it was: the server serves then as well, and says so.
-pub(crate) fn enter(args: &Args, rules: &Rules) -> Jailed {
-    if args.protection.no_jail {
-        return Jailed::Off;
+pub(crate) fn enter(args: &Args, rules: &Rules) -> Jail {
+    match args.protection.no_jail {
+        true => Jail { files: Jailed::Off, calls: Jailed::Off },
+        false => close(rules),
     }
-    linux::enter(rules)
+}
+
+fn close(rules: &Rules) -> Jail {
+    // Good without the rest as well, which asks for it.
+    if let Err(errno) = rustix::thread::set_no_new_privs(true) {
+        let why = format!("rights cannot be given up: {errno}");
+        return Jail { files: Jailed::Failed(why.clone()), calls: Jailed::Failed(why) };
+    }
+    Jail { files: linux::restrict(rules), calls: calls::refuse() }
 }
 
 impl Rules {
@@ -63,7 +84,7 @@ impl Rules {
             false => Use::Read,
         };
         let mut rules = vec![(args.root.clone(), root)];
-        rules.extend(args.writing.forms.clone().map(|dir| (dir, Use::Append)));
+        rules.extend(args.writing.forms.clone().map(|dir| (dir, Use::Keep)));
         Rules(rules)
     }
 
@@ -76,7 +97,7 @@ impl Rules {
             _ => path::absolute(&args.access_log).unwrap_or_else(|_| args.access_log.clone()),
         };
         if std::fs::metadata(&log).is_ok_and(|found| !found.is_file()) {
-            return Rules(vec![(log, Use::AppendTo)]);
+            return Rules(vec![(log, Use::KeepOne)]);
         }
         // Where its name is, and where a link with that name leads; but what /dev/stdout is called
         // is no reason to write to devices.
@@ -84,7 +105,7 @@ impl Rules {
         let is_systems = |dir: &Path| dir == Path::new("/dev") || dir.starts_with("/proc");
         let dirs = places.iter().flatten().filter_map(|log| log.parent());
         let dirs = dirs.filter(|dir| !is_systems(dir));
-        let mut rules: Vec<_> = dirs.map(|dir| (dir.to_owned(), Use::Append)).collect();
+        let mut rules: Vec<_> = dirs.map(|dir| (dir.to_owned(), Use::Keep)).collect();
         rules.dedup();
         Rules(rules)
     }
@@ -95,11 +116,11 @@ impl Rules {
     }
 }
 
-impl Jailed {
-    /// The line that tells of it at the start.
+impl Jail {
+    /// The lines that tell of it at the start.
     pub(crate) fn line(&self, rules: &Rules) -> String {
-        match self {
-            Jailed::Inside { abi } => {
+        let files = match &self.files {
+            Jailed::Inside(abi) => {
                 let mut text = "jail: only ".to_owned();
                 for (place, (path, _)) in rules.all().enumerate() {
                     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -107,14 +128,40 @@ impl Jailed {
                     // A string takes all.
                     let _ = write!(text, "{and}{}", path.display());
                 }
-                text + &format!(" can be opened (landlock ABI {abi})\n")
+                text + &format!(" can be opened by what serves clients (landlock ABI {abi})\n")
             }
             Jailed::Unavailable(why) => format!("jail: not available: {why}\n"),
             Jailed::Failed(why) => {
                 format!("warning: there is no jail, though this kernel has landlock: {why}\n")
             }
-            Jailed::Off => "no jail: all that this user may open can be opened\n".to_owned(),
-        }
+            Jailed::Off => {
+                return "no jail: all that this user may open can be opened\n".to_owned();
+            }
+        };
+        let calls = match &self.calls {
+            Jailed::Inside(()) => "no socket is made, and no program run (seccomp)\n".to_owned(),
+            Jailed::Unavailable(why) => {
+                format!("sockets and programs are not refused: {why}\n")
+            }
+            Jailed::Failed(why) => {
+                format!("warning: sockets and programs are not refused: {why}\n")
+            }
+            Jailed::Off => String::new(),
+        };
+        files + &calls
+    }
+
+    /// Why a wall does not stand though the kernel could have it.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = &str> {
+        let of_files = match &self.files {
+            Jailed::Failed(why) => Some(why.as_str()),
+            _ => None,
+        };
+        let of_calls = match &self.calls {
+            Jailed::Failed(why) => Some(why.as_str()),
+            _ => None,
+        };
+        of_files.into_iter().chain(of_calls)
     }
 }
 
@@ -124,8 +171,8 @@ impl fmt::Display for Use {
             Use::Read => "read",
             Use::Write { directories: false } => "read; make, replace and remove files",
             Use::Write { directories: true } => "read; make, replace and remove files, directories",
-            Use::Append => "make, read and append to files",
-            Use::AppendTo => "append",
+            Use::Keep => "make, read and write files",
+            Use::KeepOne => "read and write",
         })
     }
 }

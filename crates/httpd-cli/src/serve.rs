@@ -18,7 +18,7 @@ use tcp_core::{Limits, Pace, Running, Server, Stopper};
 
 use crate::args::Args;
 use crate::auth::{self, is_beneath};
-use crate::jail::{self, Jailed, Rules};
+use crate::jail::{self, Rules};
 use crate::typed::{Quoted, Typed};
 use crate::user::{self, Identity};
 
@@ -330,7 +330,7 @@ pub(crate) fn in_words(error: &io::Error) -> String {
 fn open_log(args: &Args, typed: &Typed, workers: usize) -> Result<AccessLog> {
     thread::scope(|scope| {
         let opening = || {
-            if let Jailed::Failed(why) = jail::enter(args, &Rules::for_log(args)) {
+            for why in jail::enter(args, &Rules::for_log(args)).failures() {
                 log::warn!("there is no jail for the access log's thread: {why}");
             }
             open_log_here(args, typed, workers)

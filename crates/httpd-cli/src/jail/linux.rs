@@ -15,12 +15,9 @@ use super::{Jailed, Rules, Use};
 /// server needs of them. An older kernel enforces those that it knows.
 const KNOWN: ABI = ABI::V10;
 
-/// See [`super::enter`].
-pub(super) fn enter(rules: &Rules) -> Jailed {
-    // Good without landlock as well, which asks for it.
-    if let Err(errno) = rustix::thread::set_no_new_privs(true) {
-        return Jailed::Failed(format!("rights cannot be given up: {errno}"));
-    }
+/// Forbids the calling thread to open anything but what the rules allow, and what else there is to
+/// forbid.
+pub(super) fn restrict(rules: &Rules) -> Jailed<u32> {
     let abi = match extent() {
         Ok(LandlockStatus::Available { effective_abi, .. }) => effective_abi,
         Ok(LandlockStatus::NotEnabled) => {
@@ -38,9 +35,9 @@ pub(super) fn enter(rules: &Rules) -> Jailed {
             "this kernel's landlock (ABI 1) has no moves between directories (--directories)",
         );
     }
-    match restrict(rules) {
+    match enforce(rules) {
         Ok(RulesetStatus::NotEnforced) => Jailed::Failed("nothing is enforced".to_owned()),
-        Ok(_) => Jailed::Inside { abi: abi as u32 },
+        Ok(_) => Jailed::Inside(abi as u32),
         Err(error) => Jailed::Failed(error.to_string()),
     }
 }
@@ -51,7 +48,7 @@ fn extent() -> Result<LandlockStatus, RulesetError> {
 }
 
 /// All is forbidden that can be, but for the rules.
-fn restrict(rules: &Rules) -> Result<RulesetStatus, RulesetError> {
+fn enforce(rules: &Rules) -> Result<RulesetStatus, RulesetError> {
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(KNOWN))?
         // What is listened at is bound already, and to accept takes no right.
@@ -69,7 +66,7 @@ fn allow(rules: RulesetCreated, path: &Path, what: Use) -> Result<RulesetCreated
     // What is not there, or may not be passed, is told of by whoever opens it.
     let Ok(opened) = PathFd::new(path) else { return Ok(rules) };
     // A pipe or a socket is on no file system: nothing forbids it, and nothing can allow it.
-    let is_elsewhere = what == Use::AppendTo && path.canonicalize().is_err();
+    let is_elsewhere = what == Use::KeepOne && path.canonicalize().is_err();
     match is_elsewhere {
         true => Ok(rules),
         false => rules.add_rule(PathBeneath::new(opened, rights(what))),
@@ -91,8 +88,8 @@ fn rights(what: Use) -> BitFlags<AccessFs> {
         Use::Write { directories: false } => read | write,
         Use::Write { directories: true } => read | write | AccessFs::MakeDir | AccessFs::RemoveDir,
         // Half a line that a full disk has taken is cut off again.
-        Use::Append => read | AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::Truncate,
+        Use::Keep => read | AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::Truncate,
         // The log's last line is looked at.
-        Use::AppendTo => AccessFs::ReadFile | AccessFs::WriteFile,
+        Use::KeepOne => AccessFs::ReadFile | AccessFs::WriteFile,
     }
 }

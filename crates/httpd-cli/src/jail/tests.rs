@@ -2,18 +2,18 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::symlink;
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::process::Command;
 use std::thread;
 
 use clap::Parser;
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, linkat, mkdirat, mknodat, openat, renameat,
-    renameat_with, symlinkat, unlinkat,
+    AtFlags, CWD, FileType, MemfdFlags, Mode, OFlags, RenameFlags, linkat, mkdirat, mknodat,
+    openat, renameat, renameat_with, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use tempfile::TempDir;
@@ -57,8 +57,19 @@ impl Place {
 /// nothing can be shown.
 #[track_caller]
 fn inside(rules: &Rules, attempts: impl FnOnce(u32) + Send) {
-    let tried = || match linux::enter(rules) {
-        Jailed::Inside { abi } => attempts(abi),
+    behind(|| close(rules).files, attempts);
+}
+
+/// The same behind whatever `wall` makes.
+#[track_caller]
+fn behind<Extent>(
+    wall: impl FnOnce() -> Jailed<Extent> + Send,
+    attempts: impl FnOnce(Extent) + Send,
+) where
+    Extent: std::fmt::Debug,
+{
+    let tried = || match wall() {
+        Jailed::Inside(extent) => attempts(extent),
         Jailed::Unavailable(why) => eprintln!("skipped: {why}"),
         other => panic!("{other:?}"),
     };
@@ -82,7 +93,11 @@ impl<T> Said for Result<T, Errno> {
     }
 }
 
+/// By landlock, as to a path.
 const DENIED: Option<Errno> = Some(Errno::ACCESS);
+
+/// By the list of calls, and by landlock's scopes.
+const REFUSED: Option<Errno> = Some(Errno::PERM);
 
 fn unnamed(dir: &OwnedFd) -> Result<OwnedFd, Errno> {
     openat(dir, c".", OFlags::TMPFILE | OFlags::WRONLY, Mode::RUSR | Mode::WUSR)
@@ -112,7 +127,6 @@ fn a_root_that_is_read_is_all_that_is_opened() {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         assert_eq!(openat(&outer, "secret", flags, Mode::empty()).errno(), DENIED);
         assert_eq!(fs::read_dir(place.at(".")).errno(), DENIED);
-        assert_eq!(Command::new("/bin/true").status().errno(), DENIED, "nothing is run");
 
         assert_eq!(OpenOptions::new().append(true).open(place.at("root/a")).errno(), DENIED);
         assert_eq!(File::create(place.at("root/new")).errno(), DENIED);
@@ -224,11 +238,11 @@ fn the_log_may_be_a_link_or_no_file_at_all() {
     let open = format!("/proc/self/fd/{}", real.as_raw_fd());
     mknodat(CWD, place.at("fifo"), FileType::Fifo, Mode::RWXU, 0).unwrap();
     for (log, dirs) in [
-        ("@link", vec![(place.at(""), Use::Append), (place.at("logs"), Use::Append)]),
-        ("@new", vec![(place.at(""), Use::Append)]),
-        ("@fifo", vec![(place.at("fifo"), Use::AppendTo)]),
-        ("/dev/null", vec![("/dev/null".into(), Use::AppendTo)]),
-        (&open, vec![(place.at("logs"), Use::Append)]),
+        ("@link", vec![(place.at(""), Use::Keep), (place.at("logs"), Use::Keep)]),
+        ("@new", vec![(place.at(""), Use::Keep)]),
+        ("@fifo", vec![(place.at("fifo"), Use::KeepOne)]),
+        ("/dev/null", vec![("/dev/null".into(), Use::KeepOne)]),
+        (&open, vec![(place.at("logs"), Use::Keep)]),
         ("-", vec![]),
         ("off", vec![]),
     ] {
@@ -251,7 +265,7 @@ fn the_log_may_be_a_pipe_that_somebody_holds() {
     let (mut reader, writer) = std::io::pipe().unwrap();
     let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
     let rules = Rules::for_log(&place.args(&["--access-log", &path]));
-    assert_eq!(rules, Rules(vec![(path.clone().into(), Use::AppendTo)]));
+    assert_eq!(rules, Rules(vec![(path.clone().into(), Use::KeepOne)]));
     inside(&rules, |_| {
         OpenOptions::new().append(true).open(&path).unwrap().write_all(b"line").unwrap();
         let mut line = [0; 4];
@@ -279,8 +293,9 @@ fn forms_are_kept_and_stay() {
     });
 }
 
+/// What the rules alone keep from, where there are no filters of calls.
 #[test]
-fn nobody_is_called_from_inside() {
+fn landlock_alone_keeps_from_programs_tcp_and_abstract_names() {
     let place = Place::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -288,29 +303,88 @@ fn nobody_is_called_from_inside() {
     let name = SocketAddr::from_abstract_name(name).unwrap();
     let _abstract = UnixListener::bind_addr(&name).unwrap();
     let other = TcpStream::connect(address).unwrap();
-    inside(&Rules::for_server(&place.args(&["@root"])), |abi| {
+    let rules = Rules::for_server(&place.args(&["@root"]));
+    let wall = || {
+        rustix::thread::set_no_new_privs(true).unwrap();
+        linux::restrict(&rules)
+    };
+    behind(wall, |abi| {
         // Those that come are taken.
         listener.accept().unwrap();
+        assert_eq!(Command::new("/bin/true").status().errno(), DENIED, "nothing is run");
         if abi >= 4 {
             assert_eq!(TcpStream::connect(address).errno(), DENIED);
             assert_eq!(TcpListener::bind("127.0.0.1:0").errno(), DENIED);
         }
         if abi >= 6 {
-            assert_eq!(UnixStream::connect_addr(&name).errno(), Some(Errno::PERM));
+            assert_eq!(UnixStream::connect_addr(&name).errno(), REFUSED);
             let parent = rustix::process::getppid().unwrap();
-            assert_eq!(rustix::process::test_kill_process(parent).errno(), Some(Errno::PERM));
+            assert_eq!(rustix::process::test_kill_process(parent).errno(), REFUSED);
         }
     });
     drop(other);
 }
 
 #[test]
-fn what_became_of_it_is_told_in_a_line() {
-    let rules = Rules(vec![("/srv".into(), Use::Read), ("/no/forms".into(), Use::Append)]);
-    for (jailed, line) in [
+fn nobody_is_called_from_inside_by_whatever_kind_of_socket() {
+    let place = Place::new();
+    let (listener, other) = (TcpListener::bind("[::1]:0"), TcpListener::bind("127.0.0.1:0"));
+    let (listener, other) = (listener.unwrap(), other.unwrap());
+    let (address, beside) = (listener.local_addr().unwrap(), other.local_addr().unwrap());
+    let path = place.at("socket");
+    let _local = UnixListener::bind(&path).unwrap();
+    // As if one had been left over from the start.
+    let left = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(address).unwrap();
+    behind(calls::refuse, |()| {
+        let (mut accepted, _) = listener.accept().unwrap();
+        accepted.write_all(b"served").unwrap();
+        for (attempt, errno) in [
+            ("TCP", TcpStream::connect(beside).errno()),
+            ("a further TCP address", TcpListener::bind("127.0.0.1:0").errno()),
+            ("UDP", UdpSocket::bind("127.0.0.1:0").errno()),
+            ("a path", UnixStream::connect(&path).errno()),
+            ("a further path", UnixListener::bind(place.at("further")).errno()),
+            ("datagrams", UnixDatagram::unbound().errno()),
+            ("a pair", UnixStream::pair().errno()),
+            ("one that is left", left.connect(beside).errno()),
+            ("one that listens", rustix::net::listen(&other, 1).errno()),
+        ] {
+            assert_eq!(errno, REFUSED, "{attempt}");
+        }
+        // Listened at no more, it could be connected by what is sent.
+        rustix::net::shutdown(&listener, rustix::net::Shutdown::Both).unwrap();
+        let fast = rustix::net::SendFlags::from_bits_retain(0x2000_0000);
+        let sent = rustix::net::sendto(&listener, b"fast open", fast, &address);
+        assert_eq!(sent.errno(), REFUSED);
+    });
+    let mut text = [0; 6];
+    client.read_exact(&mut text).unwrap();
+    assert_eq!(&text, b"served");
+}
+
+#[test]
+fn no_program_is_run_from_inside() {
+    behind(calls::refuse, |()| {
+        assert_eq!(Command::new("/bin/true").status().errno(), REFUSED);
+        // Neither is one that is on no file system, of which landlock knows nothing.
+        let memory = rustix::fs::memfd_create("program", MemfdFlags::empty()).unwrap();
+        let mut memory = File::from(memory);
+        memory.write_all(&fs::read("/bin/true").unwrap()).unwrap();
+        let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
+        assert_eq!(Command::new(path).status().errno(), REFUSED);
+        let started = thread::spawn(|| Command::new("/bin/true").status().errno()).join();
+        assert_eq!(started.unwrap(), REFUSED, "what is started inside is inside");
+    });
+}
+
+#[test]
+fn what_became_of_it_is_told_in_a_line_each() {
+    let rules = Rules(vec![("/srv".into(), Use::Read), ("/no/forms".into(), Use::Keep)]);
+    for (files, line) in [
         (
-            Jailed::Inside { abi: 6 },
-            "jail: only /srv and /no/forms can be opened (landlock ABI 6)\n",
+            Jailed::Inside(6),
+            "jail: only /srv and /no/forms can be opened by what serves clients (landlock ABI 6)\n",
         ),
         (
             Jailed::Unavailable("this kernel has no landlock"),
@@ -320,9 +394,22 @@ fn what_became_of_it_is_told_in_a_line() {
             Jailed::Failed("too deep".into()),
             "warning: there is no jail, though this kernel has landlock: too deep\n",
         ),
-        (Jailed::Off, "no jail: all that this user may open can be opened\n"),
     ] {
-        assert_eq!(jailed.line(&rules), line);
+        let jail = Jail { files, calls: Jailed::Off };
+        assert_eq!(jail.line(&rules), line);
     }
-    assert_eq!(enter(&Args::parse_from(["httpd", "--no-jail"]), &rules), Jailed::Off);
+    for (calls, line) in [
+        (Jailed::Inside(()), "no socket is made, and no program run (seccomp)\n"),
+        (Jailed::Unavailable("no filters"), "sockets and programs are not refused: no filters\n"),
+        (
+            Jailed::Failed("too long".into()),
+            "warning: sockets and programs are not refused: too long\n",
+        ),
+    ] {
+        let jail = Jail { files: Jailed::Unavailable("none"), calls };
+        assert_eq!(jail.line(&rules), format!("jail: not available: none\n{line}"));
+    }
+    let free = enter(&Args::parse_from(["httpd", "--no-jail"]), &rules);
+    assert_eq!(free, Jail { files: Jailed::Off, calls: Jailed::Off });
+    assert_eq!(free.line(&rules), "no jail: all that this user may open can be opened\n");
 }
