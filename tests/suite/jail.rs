@@ -50,7 +50,7 @@ impl Place {
     }
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
@@ -210,6 +210,16 @@ fn every_thread_has_given_up_its_rights() {
         let own = of_status(&read(Path::new("/proc/self/status")), line);
         assert!(of_threads(&free, line).into_iter().all(|value| Some(value) == own), "{line}");
     }
+}
+
+#[test]
+fn a_log_behind_a_link_is_made_where_the_link_leads() {
+    let place = Place::of(0);
+    std::os::unix::fs::symlink("../kept/new.log", place.at("logs/access.log")).unwrap();
+    let server = Server::start(place.options());
+    ask(&server, "GET /page.html HTTP/1.1", "");
+    let log = place.at("kept/new.log");
+    assert!(wait_until(SOON, || contains(&log, "/page.html")), "{}", server.stderr());
 }
 
 /// What nothing but the jail forbids: the directory that the log was in is another one now.

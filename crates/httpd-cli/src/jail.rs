@@ -101,9 +101,9 @@ impl Rules {
         }
         // Where its name is, and where a link with that name leads; but what /dev/stdout is called
         // is no reason to write to devices.
-        let places = [Some(log.clone()), log.canonicalize().ok()];
+        let places = [log.clone(), led_to(&log)];
         let is_systems = |dir: &Path| dir == Path::new("/dev") || dir.starts_with("/proc");
-        let dirs = places.iter().flatten().filter_map(|log| log.parent());
+        let dirs = places.iter().filter_map(|log| log.parent());
         let dirs = dirs.filter(|dir| !is_systems(dir));
         let mut rules: Vec<_> = dirs.map(|dir| (dir.to_owned(), Use::Keep)).collect();
         rules.dedup();
@@ -113,6 +113,25 @@ impl Rules {
     /// Each path and what may be done there.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&Path, Use)> {
         self.0.iter().map(|(path, what)| (path.as_path(), *what))
+    }
+}
+
+/// Where a file is, or would be made, that is opened by this name: links may lead to a name that is
+/// not there yet.
+pub(crate) fn led_to(path: &Path) -> PathBuf {
+    /// As many as the kernel follows.
+    const LINKS_MAX: usize = 40;
+    let mut place = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        if let Ok(there) = place.canonicalize() {
+            return there;
+        }
+        let (Ok(target), Some(dir)) = (place.read_link(), place.parent()) else { break };
+        place = dir.join(target);
+    }
+    match (place.parent().map(Path::canonicalize), place.file_name()) {
+        (Some(Ok(dir)), Some(name)) => dir.join(name),
+        _ => place,
     }
 }
 

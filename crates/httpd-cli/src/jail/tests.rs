@@ -234,12 +234,18 @@ fn the_log_may_be_a_link_or_no_file_at_all() {
     let place = Place::new();
     fs::write(place.at("logs/real"), "").unwrap();
     symlink("logs/real", place.at("link")).unwrap();
+    symlink("kept/other", place.at("dangling")).unwrap();
+    symlink("../dangling", place.at("logs/twice")).unwrap();
+    symlink("round", place.at("round")).unwrap();
     let real = File::open(place.at("logs/real")).unwrap();
     let open = format!("/proc/self/fd/{}", real.as_raw_fd());
     mknodat(CWD, place.at("fifo"), FileType::Fifo, Mode::RWXU, 0).unwrap();
     for (log, dirs) in [
         ("@link", vec![(place.at(""), Use::Keep), (place.at("logs"), Use::Keep)]),
         ("@new", vec![(place.at(""), Use::Keep)]),
+        ("@dangling", vec![(place.at(""), Use::Keep), (place.at("kept"), Use::Keep)]),
+        ("@logs/twice", vec![(place.at("logs"), Use::Keep), (place.at("kept"), Use::Keep)]),
+        ("@round", vec![(place.at(""), Use::Keep)]),
         ("@fifo", vec![(place.at("fifo"), Use::KeepOne)]),
         ("/dev/null", vec![("/dev/null".into(), Use::KeepOne)]),
         (&open, vec![(place.at("logs"), Use::Keep)]),
@@ -254,6 +260,11 @@ fn the_log_may_be_a_link_or_no_file_at_all() {
         assert_eq!(File::open("/dev/zero").errno(), DENIED);
         assert_eq!(File::create("/dev/shm/httpd-new").errno(), DENIED);
     });
+    let dangling = place.args(&["--access-log", "@dangling"]);
+    inside(&Rules::for_log(&dangling), |_| {
+        OpenOptions::new().append(true).create(true).open(place.at("dangling")).unwrap();
+    });
+    assert!(place.at("kept/other").exists(), "it is made where the link leads");
     let standard_output = Rules::for_log(&place.args(&["--access-log", "-"]));
     inside(&standard_output, |_| assert_eq!(File::open(place.at("root/a")).errno(), DENIED));
 }
