@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, OFlags, accessat};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, ResolveFlags, accessat, open, openat2};
 
 use super::signs;
 
@@ -23,7 +23,8 @@ pub(super) const DEPTH_MAX: usize = 128;
 pub(super) enum Reader {
     /// Whoever runs this.
     Me,
-    /// Somebody else, of one group; access control lists are not asked.
+    /// Somebody else, of one group, as far as the modes of files tell: neither access control lists
+    /// nor the directories on the way are asked. For who cannot become that user.
     User { uid: u32, gid: u32 },
 }
 
@@ -161,9 +162,21 @@ impl Site<'_> {
         if fs::read_link(&place).is_ok_and(|told| told.is_absolute()) {
             return found.kept(path, "a link with an absolute path: refused");
         }
+        if !self.is_followed(path) {
+            return found.kept(path, "a link that leads out of the directory on its way: refused");
+        }
         if beneath.iter().any(|name| self.is_hidden(name.as_bytes())) {
             found.exposed(path, "a link that leads to a hidden name, which is so served");
         }
+    }
+
+    /// As the server follows it, which is done by the kernel or not at all.
+    fn is_followed(&self, path: &Path) -> bool {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        let path = path.strip_prefix("/").unwrap_or(path);
+        let root = open(self.root, flags | OFlags::DIRECTORY, Mode::empty());
+        root.and_then(|root| openat2(root, path, flags, Mode::empty(), beneath)).is_ok()
     }
 
     /// What other users of this machine could do.

@@ -16,7 +16,9 @@ fn found(entries: &[&str], hidden: bool, reader: Reader) -> String {
     fs::create_dir(&root).unwrap();
     for entry in entries {
         if let Some((name, target)) = entry.split_once(" -> ") {
-            symlink(target.replace("ROOT", root.to_str().unwrap()), root.join(name)).unwrap();
+            let place = root.join(name);
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            symlink(target.replace("ROOT", root.to_str().unwrap()), place).unwrap();
             continue;
         }
         let (name, mode) = entry.split_once(' ').unwrap_or((entry, ""));
@@ -97,11 +99,14 @@ fn links_are_judged_by_where_they_lead() {
         "round -> round",
         "hidden -> .git/config",
         "good -> file",
+        "back -> ../root/.git/config",
+        "dir/up -> ../file",
     ];
     assert_eq!(
         found(&site, false, Reader::Me),
         "- /.git/ hidden (--hidden would serve it)\n\
          - /absolute a link with an absolute path: refused\n\
+         - /back a link that leads out of the directory on its way: refused\n\
          - /nowhere a link that leads nowhere\n\
          - /out a link that leads out of the directory: refused\n\
          - /round a link that leads nowhere\n\
