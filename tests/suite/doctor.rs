@@ -1,12 +1,16 @@
 //! What `httpd doctor` says of a directory, and how it ends.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
 use conformance::server::binary;
 use tempfile::TempDir;
 
+use crate::jail::is_root;
+use crate::lifecycle::run_to_failure;
 use crate::real_site::is_there;
 
 /// Exit status, standard output and standard error.
@@ -77,7 +81,7 @@ fn the_options_are_those_of_the_server() {
         "--max-connections",
         "7",
         "-b",
-        "0.0.0.0:80",
+        "0.0.0.0:0",
         "root",
     ];
     let (code, report, said) = doctor(&args, dir.path());
@@ -87,7 +91,7 @@ fn the_options_are_those_of_the_server() {
     assert_eq!(row(&report, "all files"), "3G");
     assert_eq!(row(&report, "connections"), "7");
     assert_eq!(row(&report, "request head"), "9K in 100 fields, within 2.5 s");
-    assert_eq!(row(&report, "listening at"), "0.0.0.0:80, for the network");
+    assert_eq!(row(&report, "listening at"), "0.0.0.0:0, for the network");
     assert!(row(&report, "hosts").contains("a.example"), "{report}");
 }
 
@@ -120,11 +124,17 @@ fn what_the_jail_keeps_from_is_told_as_far_as_the_kernel_does() {
 #[test]
 fn what_would_not_start_is_told_as_at_the_start() {
     let dir = place();
+    symlink("none/log", dir.path().join("link")).unwrap();
     for (args, code, expected) in [
         (&["none"][..], 1, "there is no directory 'none'"),
         (&["--auth", "users", "root"], 1, "there is no file 'users'"),
         (&["--user", "no-such-user", "root"], 1, "there is no user 'no-such-user'"),
         (&["--forms", "root", "root"], 1, "would be served to everyone"),
+        (&["--access-log", "none/log", "root"], 1, "its directory does not exist"),
+        (&["--access-log", "link", "root"], 1, "its directory does not exist"),
+        (&["--access-log", "root", "root"], 1, "it is a directory"),
+        (&["-b", "192.0.2.1:8080", "root"], 1, "192.0.2.1 is no address of this machine"),
+        (&["-b", "0.0.0.0:9", "-b", "127.0.0.1:9", "root"], 1, "port 9 is in use"),
         (&["--bla"], 2, "there is no option --bla"),
         (&["a", "b"], 2, "one directory too many"),
     ] {
@@ -135,4 +145,72 @@ fn what_would_not_start_is_told_as_at_the_start() {
     }
     let (code, help, _) = doctor(&["--help"], dir.path());
     assert!(code == Some(0) && help.contains("Usage: httpd doctor [OPTIONS] [ROOT]"), "{help}");
+}
+
+/// The doctor is asked about a server that runs, as a rule.
+#[test]
+fn a_port_in_use_is_told_and_nothing_to_fail_for() {
+    let dir = place();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (code, report, _) = doctor(&["-b", &address, "root"], dir.path());
+    assert_eq!(code, Some(0), "{report}");
+    let expected = "for this machine only; in use now, perhaps by a server that runs already";
+    assert_eq!(row(&report, "listening at"), format!("{address}, {expected}"));
+}
+
+#[test]
+fn what_the_user_of_the_server_could_not_do_is_tried_as_that_user() {
+    if !is_root() {
+        return eprintln!("skipped: it takes root");
+    }
+    let dir = place();
+    let (open, closed) = (Permissions::from_mode(0o755), Permissions::from_mode(0o700));
+    fs::set_permissions(dir.path(), open.clone()).unwrap();
+    fs::create_dir(dir.path().join("kept")).unwrap();
+    fs::create_dir_all(dir.path().join("root/closed/in")).unwrap();
+    fs::write(dir.path().join("root/closed/in/dump.sql"), "").unwrap();
+    fs::set_permissions(dir.path().join("root/closed"), closed.clone()).unwrap();
+    let off = ["--user", "4242:4242", "--access-log", "off", "-b", "127.0.0.1:0"];
+    let forms = [&off[..], &["--forms", "kept", "root"]].concat();
+    let log = ["--user", "4242:4242", "-b", "127.0.0.1:0", "root"];
+    for (args, expected) in [
+        (&log[..], "cannot write the access log 'access.log': permission denied"),
+        (&forms, "forms cannot be written to"),
+    ] {
+        let (code, report, said) = doctor(args, dir.path());
+        assert_eq!((code, report.as_str()), (Some(1), ""), "{args:?}");
+        assert!(said.contains(expected), "{said}");
+        assert_eq!(run_to_failure(args, dir.path(), 1), said, "as at the start");
+    }
+    let (code, report, _) = doctor(&[&off[..], &["root"]].concat(), dir.path());
+    assert_eq!(code, Some(0), "{report}");
+    assert!(report.contains("/closed/  cannot be looked into"), "{report}");
+    assert!(row(&report, "user").ends_with(", tried"), "{report}");
+    fs::set_permissions(dir.path().join("root"), closed).unwrap();
+    let (code, _, said) = doctor(&[&off[..], &["root"]].concat(), dir.path());
+    assert!(code == Some(1) && said.contains("may not enter the directory"), "{said}");
+}
+
+#[test]
+fn what_only_root_could_try_is_said() {
+    if is_root() && !is_there("setpriv") {
+        return eprintln!("skipped: there is no setpriv");
+    }
+    let dir = place();
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(if is_root() { "setpriv" } else { "env" });
+    if is_root() {
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    }
+    command.arg(binary()).args(["doctor", "--user", "4242:4242", "-b", "127.0.0.1:1", "root"]);
+    let output = command.current_dir(dir.path()).output().unwrap();
+    let (report, said) = (output.stdout, String::from_utf8_lossy(&output.stderr));
+    if said.starts_with("setpriv:") {
+        return eprintln!("skipped: this user may not run the binary: {said}");
+    }
+    let report = String::from_utf8_lossy(&report);
+    assert_eq!(output.status.code(), Some(0), "{said}{report}");
+    assert!(row(&report, "not tried").starts_with("the addresses, the log and the forms"));
+    assert!(row(&report, "user").ends_with("if root starts it"), "{report}");
 }

@@ -8,6 +8,7 @@ mod tree;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::path::{self, Path, PathBuf};
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ use anyhow::{Context, Result};
 use clap::{Command, CommandFactory, FromArgMatches};
 use fileserve::{Access, Hosts};
 use nix::unistd::{User, geteuid};
+use tcp_core::Limits;
 
 use self::tree::{DEPTH_MAX, Finding, Findings, NAMES_MAX, Reader, Site};
 use crate::args::Args;
@@ -37,7 +39,9 @@ Tells what would be enforced for a directory, and what in it looks exposed
 
 Usage: httpd doctor [OPTIONS] [ROOT]
 
-The options are those of httpd, see: httpd --help. Nothing is served, and nothing changed.
+The options are those of httpd, see: httpd --help. Nothing is served, and nothing changed; each
+address is listened at for a moment. One in use is told of, for httpd may be running already.
+With --user, root's doctor tries all as that user, and anybody else's says what it cannot try.
 Exit status: 0 if nothing looks exposed; 1 if something does, if not all could be looked at, or if
 httpd would not start; 2 if the command line makes no sense.
 ";
@@ -73,25 +77,59 @@ fn command() -> Command {
 }
 
 /// The report, and whether nothing looks exposed.
+///
+/// In the order of the server's start, and as root becomes the user of `--user` here as well, what
+/// is tried is what the server could do. What another one could, who is not root, cannot be tried.
 fn examine(args: &Args, typed: &Typed) -> Result<(String, bool)> {
-    let access = serve::check(args, typed)?;
+    let is_root = geteuid().is_root();
     let user = args.protection.user.as_deref().map(user::find).transpose()?;
+    let is_tried = user.is_none() || is_root;
+    serve::check_root(args, typed)?;
+    if is_tried {
+        serve::check_forms(args)?;
+    }
+    let access = serve::check_auth(args)?;
+    let descriptors = serve::raise_descriptor_limit();
+    let limits = serve::limits(args, descriptors);
+    let busy = match serve::try_addresses(args, typed, &limits) {
+        Err(error) if is_tried => return Err(error),
+        tried => tried.unwrap_or_default(),
+    };
+    if let Some(user) = user.as_ref().filter(|_| is_root) {
+        user.assume()?;
+        serve::check_forms(args)?;
+    }
+    if is_tried {
+        serve::check_log(args, typed)?;
+        serve::check_root(args, typed)?;
+    }
     let root = args.root.canonicalize().with_context(|| args.root.display().to_string())?;
     let log = log_file(args);
     let site = Site {
         root: &root,
         hidden: args.hidden,
         log: log.as_deref(),
-        reader: user.as_ref().map_or(Reader::Me, |user| {
-            let (uid, gid) = user.ids();
-            Reader::User { uid, gid }
-        }),
+        reader: match &user {
+            Some(user) if !is_tried => {
+                let (uid, gid) = user.ids();
+                Reader::User { uid, gid }
+            }
+            _ => Reader::Me,
+        },
     };
     let found = tree::look(&site);
     let mut report =
         Report(format!("httpd {} would serve {}\n", env!("CARGO_PKG_VERSION"), root.display()));
-    enforced(&mut report, args, access.as_deref(), user.as_ref());
-    limits(&mut report, args);
+    enforced(&mut report, args, access.as_deref());
+    report.row("user", whom(user.as_ref(), is_root));
+    for address in &args.bind {
+        report.row("listening at", listening(*address, busy.contains(address)));
+    }
+    if !is_tried {
+        let what = "the addresses, the log and the forms, as only root becomes another user";
+        report.row("not tried", what);
+    }
+    limits_rows(&mut report, args, descriptors, &limits);
     findings(&mut report, &found);
     Ok((report.0, found.exposed.is_empty() && !found.cut))
 }
@@ -119,10 +157,9 @@ impl Report {
     }
 }
 
-fn enforced(report: &mut Report, args: &Args, access: Option<&Access>, user: Option<&Identity>) {
+fn enforced(report: &mut Report, args: &Args, access: Option<&Access>) {
     report.section("enforced");
     jail_rows(report, args);
-    report.row("user", whom(user));
     report.row(
         "writing",
         match (args.writable, access) {
@@ -141,10 +178,15 @@ fn enforced(report: &mut Report, args: &Args, access: Option<&Access>, user: Opt
     report.row("links", "followed as long as they stay in the directory");
     report.row("hosts", hosts(args));
     report.row("foreign pages", "cannot have a browser write here");
-    for address in &args.bind {
-        let reach = if address.ip().is_loopback() { "this machine only" } else { "the network" };
-        report.row("listening at", format_args!("{address}, for {reach}"));
-    }
+}
+
+fn listening(address: SocketAddr, is_busy: bool) -> String {
+    let reach = match address.ip().to_canonical().is_loopback() {
+        true => "this machine only",
+        false => "the network",
+    };
+    let busy = if is_busy { "; in use now, perhaps by a server that runs already" } else { "" };
+    format!("{address}, for {reach}{busy}")
 }
 
 /// The jail is entered, on a thread that ends: what cannot be done shows now.
@@ -228,11 +270,11 @@ fn opened(args: &Args, path: &Path, what: Use) -> String {
     format!("{}: {what}{note}", shown(&place))
 }
 
-fn whom(user: Option<&Identity>) -> String {
+fn whom(user: Option<&Identity>, is_root: bool) -> String {
     match user {
-        Some(user) if geteuid().is_root() => format!("{user}, once the addresses are bound"),
+        Some(user) if is_root => format!("{user}, once the addresses are bound, tried"),
         Some(user) => format!("{user}, if root starts it"),
-        None if geteuid().is_root() => {
+        None if is_root => {
             "root, if root starts it as now (--user NAME gives root's rights up)".to_owned()
         }
         None => {
@@ -262,9 +304,8 @@ fn hosts(args: &Args) -> String {
     format!("{}; another one is refused over a loopback address", all.join(", "))
 }
 
-fn limits(report: &mut Report, args: &Args) {
-    let descriptors = serve::raise_descriptor_limit();
-    let (limits, config) = (serve::limits(args, descriptors), serve::config(args));
+fn limits_rows(report: &mut Report, args: &Args, descriptors: u64, limits: &Limits) {
+    let config = serve::config(args);
     let (flags, writing) = (&args.limits, &args.writing);
     report.section("limits");
     report.row("descriptors", descriptors);

@@ -10,7 +10,7 @@ use std::thread;
 use anyhow::{Context, Result, anyhow};
 use fileserve::{Access, AccessLog, CacheLimits, Files, Forms, Hosts, Options, Root, Uploads};
 use http_proto::server::{Config, Http};
-use rustix::fs::{self, access};
+use rustix::fs::{self, AtFlags, CWD, access, accessat};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
@@ -85,8 +85,17 @@ pub(crate) fn run(args: &Args, typed: &Typed) -> Result<()> {
 /// Finds out whether what is to be served, and the files that this takes, can be had. Returns what
 /// `--auth` says.
 pub(crate) fn check(args: &Args, typed: &Typed) -> Result<Option<Arc<Access>>> {
-    Root::open(&args.root).map_err(|error| no_root(args, typed, &error))?;
+    check_root(args, typed)?;
     check_forms(args)?;
+    check_auth(args)
+}
+
+pub(crate) fn check_root(args: &Args, typed: &Typed) -> Result<()> {
+    Root::open(&args.root).map_err(|error| no_root(args, typed, &error))?;
+    Ok(())
+}
+
+pub(crate) fn check_auth(args: &Args) -> Result<Option<Arc<Access>>> {
     let access = auth::load(args)?;
     auth::check_caching(args, access.as_deref())?;
     Ok(access)
@@ -233,6 +242,34 @@ fn bind(args: &Args, typed: &Typed, limits: &Limits) -> Result<Server> {
     Ok(server)
 }
 
+/// Finds out whether the addresses can be had, and returns those that are in use: that may well be
+/// a server like this one, which runs already. Each is listened at for a moment.
+pub(crate) fn try_addresses(
+    args: &Args,
+    typed: &Typed,
+    limits: &Limits,
+) -> Result<Vec<SocketAddr>> {
+    let mut busy = Vec::new();
+    for (done, address) in args.bind.iter().enumerate() {
+        let failed = |error: &io::Error| Err(not_bound(args, typed, *address, error));
+        // Both could be had alone.
+        let clashes = |other: &SocketAddr| {
+            other.port() == address.port()
+                && other.is_ipv4() == address.is_ipv4()
+                && other.ip().is_unspecified() != address.ip().is_unspecified()
+        };
+        if address.port() != 0 && args.bind[..done].iter().any(clashes) {
+            return failed(&io::ErrorKind::AddrInUse.into());
+        }
+        match Server::bind(*address, limits.clone()) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => busy.push(*address),
+            Err(error) => return failed(&error),
+        }
+    }
+    Ok(busy)
+}
+
 /// Why an address cannot be had, with a way out that has been tried.
 fn not_bound(args: &Args, typed: &Typed, address: SocketAddr, error: &io::Error) -> anyhow::Error {
     let is_wrong = |place: usize| args.bind.get(place) == Some(&address);
@@ -287,7 +324,7 @@ fn no_root(args: &Args, typed: &Typed, error: &io::Error) -> anyhow::Error {
 }
 
 /// Forms are other people's, so where they are kept must not be served.
-fn check_forms(args: &Args) -> Result<()> {
+pub(crate) fn check_forms(args: &Args) -> Result<()> {
     let Some(dir) = &args.writing.forms else { return Ok(()) };
     let shown = dir.display();
     let found = dir.canonicalize().and_then(|dir| std::fs::read_dir(&dir).map(|_| dir));
@@ -350,17 +387,42 @@ fn open_log_here(args: &Args, typed: &Typed, workers: usize) -> Result<AccessLog
         Some("-") => AccessLog::to_stdout(args.log_format, workers),
         _ => AccessLog::to_file(path, args.log_format, workers),
     };
-    log.map_err(|error| {
-        let why = match error.kind() {
-            io::ErrorKind::NotFound => "its directory does not exist".to_owned(),
-            io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-            io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
-            io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
-            _ => in_words(&error),
-        };
-        let off = typed.clone().with("access_log", |_| true, "off");
-        anyhow!("cannot write the access log '{}': {why} - try: {off}", path.display())
-    })
+    log.map_err(|error| no_log(args, typed, &error))
+}
+
+/// Finds out whether the log could be opened, without making it.
+pub(crate) fn check_log(args: &Args, typed: &Typed) -> Result<()> {
+    if matches!(args.access_log.to_str(), Some("-" | "off")) {
+        return Ok(());
+    }
+    let may = |path: &Path, what| {
+        accessat(CWD, path, what, AtFlags::EACCESS)
+            .map_err(|errno| no_log(args, typed, &errno.into()))
+    };
+    let log = jail::led_to(&args.access_log);
+    match std::fs::metadata(&args.access_log) {
+        Ok(found) if found.is_dir() => {
+            Err(no_log(args, typed, &io::ErrorKind::IsADirectory.into()))
+        }
+        Ok(_) => may(&log, fs::Access::WRITE_OK),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let dir = log.parent().filter(|dir| *dir != Path::new("")).unwrap_or(Path::new("."));
+            may(dir, fs::Access::WRITE_OK | fs::Access::EXEC_OK)
+        }
+        Err(error) => Err(no_log(args, typed, &error)),
+    }
+}
+
+fn no_log(args: &Args, typed: &Typed, error: &io::Error) -> anyhow::Error {
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => "its directory does not exist".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
+        _ => in_words(error),
+    };
+    let off = typed.clone().with("access_log", |_| true, "off");
+    anyhow!("cannot write the access log '{}': {why} - try: {off}", args.access_log.display())
 }
 
 /// Says what is served, where, and what may be done to it. On standard error, since standard output
