@@ -66,33 +66,56 @@ fn what_is_exposed_is_named_without_its_secret_and_ends_with_1() {
 fn the_options_are_those_of_the_server() {
     let dir = place();
     fs::write(dir.path().join("users"), "/ * read\n").unwrap();
-    let args = [
-        "--writable",
-        "--quota",
-        "3G",
-        "--auth",
-        "users",
-        "--host",
-        "a.example",
-        "--head-max",
-        "9216",
-        "--head-timeout",
-        "2.5",
-        "--max-connections",
-        "7",
-        "-b",
-        "0.0.0.0:0",
-        "root",
-    ];
+    let line = "--writable --quota 3G --auth users --host a.example --head-max 9216 \
+        --head-timeout 2.5 --max-connections 7 --max-per-address 8 --rate-per-address 9 \
+        --uploads-max 5 --keep-free 1M --body-max 2M --idle-timeout 6 --stall-timeout 4 \
+        --min-rate 0 --cache 0 --drain 3 --workers 1 --pool 2 --request-line-max 100 \
+        --fields-max 50 -b 0.0.0.0:0 root";
+    let args: Vec<_> = line.split_whitespace().collect();
     let (code, report, said) = doctor(&args, dir.path());
     assert_eq!((code, said.as_str()), (Some(0), ""), "{report}");
-    assert_eq!(row(&report, "writing"), "on, for whoever has the right");
-    assert_eq!(row(&report, "rights"), "0 users and 1 rule from users");
-    assert_eq!(row(&report, "all files"), "3G");
-    assert_eq!(row(&report, "connections"), "7");
-    assert_eq!(row(&report, "request head"), "9K in 100 fields, within 2.5 s");
-    assert_eq!(row(&report, "listening at"), "0.0.0.0:0, for the network");
+    for (label, expected) in [
+        ("writing", "on, for whoever has the right"),
+        ("rights", "0 users and 1 rule from users"),
+        ("listening at", "0.0.0.0:0, for the network"),
+        ("connections", "7"),
+        ("from one address", "8 connections at once, 9 requests/s on average"),
+        ("threads", "1 workers, 2 for disks"),
+        ("transfer", "cut after 4 s of nothing; no least rate"),
+        ("idle connection", "6 s"),
+        ("to stop", "3 s"),
+        ("request line", "100 bytes"),
+        ("request head", "9K in 50 fields, within 2.5 s"),
+        ("kept ", "0 bytes in memory, 0 files open, by all workers"),
+        ("upload ", "2M"),
+        ("uploads at once", "5"),
+        ("all files", "3G"),
+        ("disk kept free", "1M"),
+    ] {
+        assert_eq!(row(&report, label), expected, "{label}");
+    }
     assert!(row(&report, "hosts").contains("a.example"), "{report}");
+}
+
+#[test]
+fn the_limits_that_nobody_has_set_are_told_as_well() {
+    let dir = place();
+    let (_, report, _) = doctor(&["--writable", "root"], dir.path());
+    let any = "any number of connections (--max-per-address), of requests (--rate-per-address)";
+    for (label, expected) in [
+        ("from one address", any),
+        ("transfer", "cut after 30 s of nothing; 500 bytes/s on average after 15 s"),
+        ("closing", "what still comes is thrown away, for 5 s"),
+        ("chunks", "lines of 256 bytes, 16K of extensions in all"),
+        ("ranges", "16 in a request"),
+        ("a directory's list", "20000 names; 2 lists of more than 1000 at once"),
+        ("unsent in kernel", "64K a client"),
+        ("uploads at once", "256"),
+        ("all files", "no bound (--quota)"),
+    ] {
+        assert_eq!(row(&report, label), expected, "{label}");
+    }
+    assert!(row(&report, "kept ").starts_with("128M in memory, "), "{report}");
 }
 
 #[test]

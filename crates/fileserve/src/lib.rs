@@ -77,9 +77,11 @@ pub use files::Files;
 pub use hot::CacheLimits;
 pub use mime::media_type;
 pub use options::{Forms, Hosts, OnConflict, Options, Uploads};
+pub use pages::LONG_LISTS_MAX;
 pub use path::RelPath;
 pub use refusal::Refusal;
-pub use root::{Entry, Facts, FileId, Kind, LISTED_NAMES_MAX, Listing, Opened, Root};
+pub use root::{Entry, Facts, FileId, Kind, LISTED_NAMES_MAX, Listing, Opened, Root, SHORT_NAMES};
+pub use selected::RANGES_MAX;
 pub use validators::{last_modified, told_tag, validators};
 
 /// The examples of the project's README, so that they compile.

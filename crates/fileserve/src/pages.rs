@@ -17,7 +17,7 @@ use crate::refusal::Refusal;
 
 /// How many lists of more than the `SHORT_NAMES` of a directory are made at once.
 /// Each holds a thread of the pool for up to a quarter of a second and, while it does, some 12 MB.
-const TURNS: usize = 2;
+pub const LONG_LISTS_MAX: usize = 2;
 
 /// Pages up to this length are the response's own. Longer ones are shared and counted.
 const OWN_BYTES_MAX: usize = 64 * 1024;
@@ -50,9 +50,9 @@ impl Pages {
     /// The right to make a long list now.
     ///
     /// # Errors
-    /// `Busy` while [`TURNS`] others are being made.
+    /// `Busy` while [`LONG_LISTS_MAX`] others are being made.
     pub(crate) fn turn(&self) -> Result<Turn<'_>, Refusal> {
-        let more = |making| (making < TURNS).then_some(making + 1);
+        let more = |making| (making < LONG_LISTS_MAX).then_some(making + 1);
         match self.making.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) {
             Ok(_) => Ok(Turn(self)),
             Err(_) => Err(Refusal::Busy),
@@ -111,7 +111,8 @@ mod tests {
     #[test]
     fn there_are_only_so_many_turns() {
         let pages = Pages::default();
-        let mut turns: Vec<_> = (0..TURNS).map(|_| pages.turn().expect("a turn")).collect();
+        let mut turns: Vec<_> =
+            (0..LONG_LISTS_MAX).map(|_| pages.turn().expect("a turn")).collect();
         assert_eq!(pages.turn().map(drop), Err(Refusal::Busy));
         turns.pop();
         assert!(pages.turn().is_ok());

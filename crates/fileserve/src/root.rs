@@ -22,7 +22,7 @@ mod list;
 mod walk;
 
 pub(crate) use linux::read_cached;
-pub use list::{Entry, LISTED_NAMES_MAX, Listing};
+pub use list::{Entry, LISTED_NAMES_MAX, Listing, SHORT_NAMES};
 
 /// How often a lookup that the kernel gave up on is tried again. It gives up when a directory is
 /// renamed while a path leads through it, or a signal comes in between: once is rare.

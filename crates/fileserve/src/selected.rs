@@ -13,7 +13,7 @@ use crate::root::Facts;
 use crate::{get, validators};
 
 /// Most ranges that one request may ask for (RFC 9110 §14.2 permits a bound).
-const RANGES_MAX: usize = 16;
+pub const RANGES_MAX: usize = 16;
 
 /// What a request for a file comes to.
 pub(crate) enum Outcome {

@@ -59,7 +59,7 @@ pub use field_block::FieldBlock;
 pub use fields::{FIELD_LINES_CAP, Fields};
 pub use framing::{Expectation, Framing};
 pub use head::{RequestHead, Version};
-pub use limits::Limits;
+pub use limits::{CHUNK_EXTENSION_BYTES_MAX, CHUNK_LINE_BYTES_MAX, Limits};
 pub use method::Method;
 pub use precondition::Validators;
 pub use range::RangeRequest;

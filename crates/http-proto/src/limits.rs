@@ -21,9 +21,9 @@ pub struct Limits {
 
 /// Octets of one line with a chunk size, line end not counted. A size takes 16 digits; the rest is
 /// for extensions, which nobody uses.
-pub(crate) const CHUNK_LINE_BYTES_MAX: u32 = 256;
+pub const CHUNK_LINE_BYTES_MAX: u32 = 256;
 /// Octets of all chunk extensions of one message (RFC 9112 §7.1.1: to be bounded).
-pub(crate) const CHUNK_EXTENSION_BYTES_MAX: u32 = 16 * 1024;
+pub const CHUNK_EXTENSION_BYTES_MAX: u32 = 16 * 1024;
 
 impl Default for Limits {
     fn default() -> Limits {

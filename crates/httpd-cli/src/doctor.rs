@@ -2,6 +2,7 @@
 //! limits it would have, and what in the directory looks exposed. It serves nothing and changes
 //! nothing.
 
+mod limits;
 mod signs;
 mod tree;
 
@@ -12,13 +13,11 @@ use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::path::{self, Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Command, CommandFactory, FromArgMatches};
 use fileserve::{Access, Hosts};
 use nix::unistd::{User, geteuid};
-use tcp_core::Limits;
 
 use self::tree::{DEPTH_MAX, Finding, Findings, NAMES_MAX, Reader, Site};
 use crate::args::Args;
@@ -129,7 +128,7 @@ fn examine(args: &Args, typed: &Typed) -> Result<(String, bool)> {
         let what = "the addresses, the log and the forms, as only root becomes another user";
         report.row("not tried", what);
     }
-    limits_rows(&mut report, args, descriptors, &limits);
+    limits::rows(&mut report, args, descriptors, &limits);
     findings(&mut report, &found);
     Ok((report.0, found.exposed.is_empty() && !found.cut))
 }
@@ -304,45 +303,6 @@ fn hosts(args: &Args) -> String {
     format!("{}; another one is refused over a loopback address", all.join(", "))
 }
 
-fn limits_rows(report: &mut Report, args: &Args, descriptors: u64, limits: &Limits) {
-    let config = serve::config(args);
-    let (flags, writing) = (&args.limits, &args.writing);
-    report.section("limits");
-    report.row("descriptors", descriptors);
-    report.row("connections", limits.connections);
-    report.row("threads", format_args!("{} workers, {} for disks", limits.workers, limits.pool));
-    report.row("request line", size(u64::from(config.limits.request_line_bytes)));
-    report.row(
-        "request head",
-        format_args!(
-            "{} in {} fields, within {}",
-            size(u64::from(config.limits.head_bytes)),
-            config.limits.field_lines,
-            seconds(config.head_timeout)
-        ),
-    );
-    report.row("idle connection", seconds(config.idle_timeout));
-    let rate = match limits.pace.rate {
-        0 => "no least rate".to_owned(),
-        rate => format!("{rate} bytes/s on average after {}", seconds(limits.pace.grace)),
-    };
-    report.row(
-        "transfer",
-        format_args!("cut after {} of nothing; {rate}", seconds(limits.pace.stall)),
-    );
-    report.row("kept in memory", size(flags.cache));
-    report.row("to stop", seconds(limits.drain));
-    if args.writable || writing.forms.is_some() {
-        report.row("upload", size(config.limits.content_bytes));
-    }
-    if args.writable {
-        report.row("uploads at once", writing.uploads_max);
-        report.row("all files", writing.quota.map_or("no bound (--quota)".to_owned(), size));
-        let free = writing.keep_free.map_or("a hundredth of it, at most 64M".to_owned(), size);
-        report.row("disk kept free", free);
-    }
-}
-
 fn findings(report: &mut Report, found: &Findings) {
     let mut list = |title: &str, findings: &[Finding]| {
         if findings.is_empty() {
@@ -383,20 +343,6 @@ fn shown(path: &Path) -> String {
     text
 }
 
-/// Octets as the command line takes them, where that is exact.
-fn size(octets: u64) -> String {
-    let units = [(30, "G"), (20, "M"), (10, "K")];
-    let whole = units.iter().find(|(shift, _)| octets > 0 && octets.trailing_zeros() >= *shift);
-    match whole {
-        Some((shift, unit)) => format!("{}{unit}", octets >> shift),
-        None => format!("{octets} bytes"),
-    }
-}
-
-fn seconds(time: Duration) -> String {
-    format!("{} s", time.as_secs_f64())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -410,20 +356,6 @@ mod tests {
             ("/\u{85}", "/\\u{85}"),
         ] {
             assert_eq!(shown(Path::new(name)), expected);
-        }
-    }
-
-    #[test]
-    fn sizes_are_as_they_were_typed() {
-        for (octets, expected) in [
-            (0, "0 bytes"),
-            (1000, "1000 bytes"),
-            (8192, "8K"),
-            (1 << 30, "1G"),
-            (3 << 20, "3M"),
-            (5000 << 20, "5000M"),
-        ] {
-            assert_eq!(size(octets), expected);
         }
     }
 }

@@ -209,7 +209,7 @@ pub(crate) fn config(args: &Args) -> Config {
 
 /// How many files the cache may keep open of so many descriptors: as many as is customary, as long
 /// as that is a small part.
-fn files_kept(args: &Args, descriptors: u64) -> usize {
+pub(crate) fn files_kept(args: &Args, descriptors: u64) -> usize {
     const PART: u64 = 16;
     if args.limits.cache == 0 {
         return 0;

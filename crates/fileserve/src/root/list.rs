@@ -15,7 +15,7 @@ use crate::refusal::Refusal;
 pub const LISTED_NAMES_MAX: usize = 20_000;
 
 /// A list of up to this many names is short: a few milliseconds. Longer ones are to be bounded.
-pub(crate) const SHORT_NAMES: usize = 1000;
+pub const SHORT_NAMES: usize = 1000;
 
 /// What a directory holds.
 #[derive(Debug, Default)]
