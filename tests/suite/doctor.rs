@@ -189,7 +189,7 @@ fn what_the_user_of_the_server_could_not_do_is_tried_as_that_user() {
     }
     let dir = place();
     let (open, closed) = (Permissions::from_mode(0o755), Permissions::from_mode(0o700));
-    fs::set_permissions(dir.path(), open.clone()).unwrap();
+    fs::set_permissions(dir.path(), open).unwrap();
     fs::create_dir(dir.path().join("kept")).unwrap();
     fs::create_dir_all(dir.path().join("root/closed/in")).unwrap();
     fs::write(dir.path().join("root/closed/in/dump.sql"), "").unwrap();

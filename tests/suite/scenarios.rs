@@ -8,6 +8,7 @@ mod clients;
 mod doctor;
 mod download;
 mod effects;
+mod flags;
 mod forging;
 mod freshness;
 mod jail;
