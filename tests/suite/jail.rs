@@ -347,6 +347,15 @@ fn what_the_user_cannot_do_is_told_at_the_start() {
 }
 
 #[test]
+fn the_group_of_root_is_warned_of() {
+    let dir = TempDir::new().unwrap();
+    let line = ["doctor", "--user", "4242:0", "--access-log", "off", "-b", "127.0.0.1:0", "."];
+    let output = Command::new(binary()).args(line).current_dir(dir.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("files of root's group are open to this server"), "{said}");
+}
+
+#[test]
 fn only_root_becomes_somebody_else() {
     if !is_root() || !is_there("setpriv") {
         return eprintln!("skipped: it takes root, and setpriv");

@@ -6,6 +6,9 @@ use nix::unistd::{
     setresuid, setuid,
 };
 
+/// Root's own group.
+const ROOT: Gid = Gid::from_raw(0);
+
 /// Somebody to become, who is not root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
@@ -18,7 +21,7 @@ pub(crate) struct Identity {
 /// Looks up who `NAME[:GROUP]` is, each a name or a number.
 ///
 /// # Errors
-/// When there is no such user or group, or it is root.
+/// When there is no such user or group, or it is root, or of root's group without its being named.
 pub(crate) fn find(text: &str) -> Result<Identity> {
     let (user, group) = match text.split_once(':') {
         Some((user, group)) => (user, Some(group)),
@@ -35,16 +38,28 @@ pub(crate) fn find(text: &str) -> Result<Identity> {
             return Err(anyhow!("there is no user '{user}' - try: --user nobody"));
         }
     };
-    let gid = match (group, own_group) {
-        (Some(group), _) => find_group(group)?,
-        (None, Some(gid)) => gid,
+    if uid.is_root() {
+        return Err(anyhow!("to run as root gives nothing up - try: --user nobody"));
+    }
+    let gid = choose(user, group.map(find_group).transpose()?, own_group)?;
+    if gid == ROOT {
+        log::warn!("--user {text}: files of root's group are open to this server");
+    }
+    Ok(Identity { uid, gid, name: text.to_owned() })
+}
+
+/// The group that was named, or else the user's own. Root's is only had by name: much can be
+/// read, and now and then written, by it.
+fn choose(user: &str, named: Option<Gid>, own: Option<Gid>) -> Result<Gid> {
+    match (named, own) {
+        (Some(gid), _) => Ok(gid),
+        (None, Some(ROOT)) => Err(anyhow!(
+            "the group of user {user} is root's - try: --user {user}:GROUP, with 0 if it is meant"
+        )),
+        (None, Some(gid)) => Ok(gid),
         (None, None) => {
-            return Err(anyhow!("user {user} has no group of its own - try: --user {user}:GROUP"));
+            Err(anyhow!("user {user} has no group of its own - try: --user {user}:GROUP"))
         }
-    };
-    match uid.is_root() {
-        true => Err(anyhow!("to run as root gives nothing up - try: --user nobody")),
-        false => Ok(Identity { uid, gid, name: text.to_owned() }),
     }
 }
 
@@ -79,7 +94,8 @@ impl Identity {
         }
     }
 
-    /// Whether nothing of root is left, in any of the places where the kernel keeps it.
+    /// Whether nothing of root is left, in any of the places where the kernel keeps it, but its
+    /// group if that was asked for.
     fn is_final(&self) -> nix::Result<bool> {
         let (users, groups) = (getresuid()?, getresgid()?);
         let is_user = [users.real, users.effective, users.saved].iter().all(|uid| *uid == self.uid);
@@ -131,5 +147,16 @@ mod tests {
         ] {
             assert_eq!(find(text).expect_err(text).to_string(), expected, "{text}");
         }
+    }
+    #[test]
+    fn the_group_of_root_is_had_only_by_its_name() {
+        let (other, root) = (Gid::from_raw(4343), ROOT);
+        let chosen = |named, own| choose("eve", named, own).map_err(|error| error.to_string());
+        assert_eq!(chosen(None, Some(other)), Ok(other));
+        assert_eq!(chosen(Some(other), Some(root)), Ok(other));
+        assert_eq!(chosen(Some(root), Some(other)), Ok(root));
+        let expected =
+            "the group of user eve is root's - try: --user eve:GROUP, with 0 if it is meant";
+        assert_eq!(chosen(None, Some(root)), Err(expected.to_owned()));
     }
 }
