@@ -331,16 +331,12 @@ fn findings(report: &mut Report, found: &Findings) {
     let _ = write!(report.0, "\n{count}; {} names looked at{more}\n", found.names);
 }
 
-/// A path for a terminal, whatever somebody has put into the name.
+/// A path for a terminal, whatever somebody has put into the name: what cannot be seen, or turns
+/// the direction of what follows, is written out.
 fn shown(path: &Path) -> String {
-    let mut text = String::new();
-    for letter in path.to_string_lossy().chars() {
-        match letter.is_control() {
-            true => text.extend(letter.escape_default()),
-            false => text.push(letter),
-        }
-    }
-    text
+    // Which escapes quotes, too, but these do no harm.
+    let escaped = path.to_string_lossy().escape_debug().to_string();
+    escaped.replace("\\'", "'").replace("\\\"", "\"")
 }
 
 #[cfg(test)]
@@ -354,6 +350,13 @@ mod tests {
             ("/\u{1b}[2J", "/\\u{1b}[2J"),
             ("/a\nexposed", "/a\\nexposed"),
             ("/\u{85}", "/\\u{85}"),
+            ("/it's \"quoted\"", "/it's \"quoted\""),
+            ("/e\u{301}", "/e\u{301}"),
+            ("/\u{202e}lqs.pmud", "/\\u{202e}lqs.pmud"),
+            ("/a\u{200b}b\u{ad}c\u{feff}", "/a\\u{200b}b\\u{ad}c\\u{feff}"),
+            ("/\u{2028}\u{2066}\u{e0041}", "/\\u{2028}\\u{2066}\\u{e0041}"),
+            ("/\\u{1b}", "/\\\\u{1b}"),
+            ("/\\'", "/\\\\'"),
         ] {
             assert_eq!(shown(Path::new(name)), expected);
         }
