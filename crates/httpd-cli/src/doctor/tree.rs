@@ -145,7 +145,9 @@ impl Site<'_> {
             return found.kept(path, "the server may not read it");
         }
         let by_content = || self.head(path).ok().and_then(|head| signs::of_content(&head));
-        if let Some(what) = by_content().or_else(|| signs::of_file(name)) {
+        let place =
+            || path.parent().into_iter().flatten().find_map(|dir| signs::of_place(dir.as_bytes()));
+        if let Some(what) = by_content().or_else(|| signs::of_file(name)).or_else(place) {
             found.exposed(path, what);
         }
     }

@@ -53,13 +53,21 @@ fn an_ordinary_site_has_nothing_to_be_told_of() {
 
 #[test]
 fn what_nobody_means_to_publish_is_found_wherever_it_is() {
-    let site = ["b/dump.sql 644", "a.bak 644", "CVS/Root 644", "b/c/id_rsa 600"];
+    let site = [
+        "b/dump.sql 644",
+        "a.bak 644",
+        "CVS/Root 644",
+        "b/c/id_rsa 600",
+        "cgi-bin/lib/form 755",
+        "empty/cgi-bin/",
+    ];
     assert_eq!(
         found(&site, false, Reader::Me),
         "! /CVS/ what a version control system keeps\n\
          ! /a.bak an earlier copy of a file\n\
          ! /b/c/id_rsa a private key, by its name\n\
-         ! /b/dump.sql a database's content\n"
+         ! /b/dump.sql a database's content\n\
+         ! /cgi-bin/lib/form a program, which is sent and not run\n"
     );
 }
 
