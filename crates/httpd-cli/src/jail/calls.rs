@@ -112,9 +112,12 @@ mod list {
     ];
 
     /// Refused if the argument at this place is this: what is "typed" into the terminal that the
-    /// server was started from is obeyed by a shell.
-    const REFUSED_IF: &[(c_long, u8, c_ulong)] =
-        &[(SYS_ioctl, 1, TIOCSTI), (SYS_ioctl, 1, TIOCLINUX)];
+    /// server was started from is obeyed by a shell. (Not by name: C libraries have different types
+    /// for it.)
+    const REFUSED_IF: &[(c_long, u8, u64)] = &[
+        (SYS_ioctl, 1, 0x5412), // TIOCSTI
+        (SYS_ioctl, 1, 0x541c), // TIOCLINUX, which pastes
+    ];
 
     /// Numbers from here on are those of x32, the other way to call a kernel for x86-64.
     #[cfg(target_arch = "x86_64")]
