@@ -1,4 +1,4 @@
-//! One connection to the server, on which no wait is longer than five seconds.
+//! One connection to the server, on which no wait is longer than five seconds (thirty for a disk).
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -53,6 +53,15 @@ impl Client {
             end: None,
             takes_old: false,
         })
+    }
+
+    /// Waits up to half a minute each time, as for what waits until a disk that others use too has
+    /// written something.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn be_patient(&mut self) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(6 * WAIT_MAX))
     }
 
     /// Waits for nothing more when that long has passed, though the server may still be dripping.

@@ -34,7 +34,9 @@ fn writable() -> Server {
 
 #[track_caller]
 fn connect(server: &Server) -> Client {
-    Client::connect(server.addr()).expect("the server accepts")
+    let mut client = Client::connect(server.addr()).expect("the server accepts");
+    client.be_patient().expect("it is connected");
+    client
 }
 
 /// The head of a request; `fields` are whole field lines.
