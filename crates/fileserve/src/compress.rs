@@ -18,7 +18,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_proto::server::{Produced, Source};
 
-use crate::faults::{self, Call};
+use crate::faults::{self, Asking};
 use crate::refusal::Refusal;
 use crate::root::{Facts, Opened};
 use crate::validators;
@@ -180,8 +180,7 @@ impl Compressor {
 /// The octets of a file; `None` when it is changed meanwhile.
 fn read(opened: &Opened) -> Result<Option<Vec<u8>>, Refusal> {
     let mut text = vec![0; opened.facts.len as usize];
-    let read = faults::before(Call::Read).map_err(io::Error::from);
-    match read.and_then(|()| opened.file.read_exact_at(&mut text, 0)) {
+    match Asking(&opened.file).read_exact_at(&mut text, 0) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         Err(error) => return Err(Refusal::from_io(&error)),
@@ -239,8 +238,7 @@ impl Source for Gzip {
         let encoder = self.encoder.get_or_insert_with(|| encoder(STREAM_LEVEL));
         for _ in 0..PIECES_MAX {
             let mut piece = vec![0; (self.end - self.next).min(PIECE_BYTES as u64) as usize];
-            let read = faults::before(Call::Read).map_err(io::Error::from);
-            match read.and_then(|()| file.read_exact_at(&mut piece, self.next)) {
+            match Asking(file).read_exact_at(&mut piece, self.next) {
                 Ok(()) => {}
                 // The client must not take it for whole.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {

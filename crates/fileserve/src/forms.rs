@@ -19,6 +19,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock, fsync, open, openat};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::faults::{self, Asking, Call};
 use crate::files::{self, Files, Reach, Stop};
 use crate::get::INDEX;
 use crate::listing::Timestamp;
@@ -125,30 +126,33 @@ impl FormStore {
         // For its owner alone: what people write to a site is theirs to read.
         let mode = Mode::RUSR | Mode::WUSR;
         let name = file_name(page);
-        let file = openat(&self.dir, &name, flags, mode).map_err(Refusal::from_os)?;
+        let file = faults::before(Call::Make)
+            .and_then(|()| openat(&self.dir, &name, flags, mode))
+            .map_err(Refusal::from_os)?;
         // Another server may keep forms here, too.
         flock(&file, FlockOperation::LockExclusive).map_err(Refusal::from_os)?;
         append_line(&File::from(file), line)?;
         // Its name as well: whoever made it may have been killed before this.
-        fsync(&self.dir).map_err(Refusal::from_os)
+        faults::before(Call::Sync).and_then(|()| fsync(&self.dir)).map_err(Refusal::from_os)
     }
 }
 
 /// Appends a line to a file that nobody else appends to meanwhile, or leaves it as it is.
 fn append_line(file: &File, line: &[u8]) -> Result<(), Refusal> {
     let refused = |error: std::io::Error| Refusal::from_io(&error);
-    let length = file.metadata().map_err(refused)?.len();
+    let stat = faults::before(Call::Stat).map_err(Into::into);
+    let length = stat.and_then(|()| file.metadata()).map_err(refused)?.len();
     if length + line.len() as u64 > FILE_BYTES_MAX {
         return Err(Refusal::StorageFull);
     }
     let mut last = [b'\n'];
     if length > 0 {
-        file.read_exact_at(&mut last, length - 1).map_err(refused)?;
+        Asking(file).read_exact_at(&mut last, length - 1).map_err(refused)?;
     }
     // A line that a crash has cut is ended before the next one.
     let line = if last == [b'\n'] { line.to_vec() } else { [b"\n", line].concat() };
-    let mut appending = file;
-    appending.write_all(&line).and_then(|()| file.sync_all()).map_err(|error| {
+    let sync = || faults::before(Call::Sync).map_err(Into::into).and_then(|()| file.sync_all());
+    Asking(file).write_all(&line).and_then(|()| sync()).map_err(|error| {
         // Half a line is no line.
         let _ = file.set_len(length);
         refused(error)

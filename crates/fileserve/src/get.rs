@@ -15,7 +15,7 @@ use http_proto::{Byteranges, Status, Validators};
 
 use crate::access::Right;
 use crate::compress::{Way, Whole};
-use crate::faults::{self, Call};
+use crate::faults::Asking;
 use crate::files::{Files, Reach, Stop};
 use crate::listing::Offer;
 use crate::path::RelPath;
@@ -229,10 +229,7 @@ fn content(opened: Opened, part: &Range<u64>, reach: Reach) -> Result<Content, S
     }
     let mut bytes = vec![0; length as usize];
     match reach {
-        Reach::Disk => match faults::before(Call::Read)
-            .map_err(io::Error::from)
-            .and_then(|()| opened.file.read_exact_at(&mut bytes, part.start))
-        {
+        Reach::Disk => match Asking(&opened.file).read_exact_at(&mut bytes, part.start) {
             Ok(()) => {}
             // Shorter than it was a moment ago, or always shorter than it says.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use http_proto::server::Body;
 use rustix::fs::{MemfdFlags, memfd_create};
 
+use crate::faults::{self, Asking, Call};
 use crate::refusal::Refusal;
 
 /// How many lists of more than the `SHORT_NAMES` of a directory are made at once.
@@ -80,9 +81,11 @@ impl Pages {
         if held.iter().map(|held| held.bytes).sum::<u64>() + bytes > HELD_BYTES_MAX {
             return Err(Refusal::Busy);
         }
-        let file = memfd_create(c"httpd-listing", MemfdFlags::CLOEXEC).map_err(Refusal::from_os)?;
-        let mut file = File::from(file);
-        file.write_all(&page).map_err(|error| Refusal::from_io(&error))?;
+        let file = faults::before(Call::Make)
+            .and_then(|()| memfd_create(c"httpd-listing", MemfdFlags::CLOEXEC))
+            .map_err(Refusal::from_os)?;
+        let file = File::from(file);
+        Asking(&file).write_all(&page).map_err(|error| Refusal::from_io(&error))?;
         let file = Arc::new(file);
         held.push(Held { file: Arc::downgrade(&file), bytes });
         Ok(Body::File(file, 0..bytes))

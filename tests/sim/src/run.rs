@@ -47,7 +47,8 @@ pub fn play(seed: u64, planted: Planted, traces: bool) -> Report {
     let mut seen = Vec::new();
     let fault = {
         let asked = Rc::clone(&stage);
-        let _plan = faults::install(move |call| asked.borrow_mut().before(call));
+        let _plan =
+            faults::install(move |call| asked.borrow_mut().before(call.call).map(|()| usize::MAX));
         let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let mut run = Run::new(seed, Rc::clone(&stage), planted)?;
             let done = run.run();

@@ -41,15 +41,15 @@ fn a_file_that_goes_while_a_form_replaces_it_is_no_conflict() {
         fs::write(&file, "old").expect("room on the disk");
         let mut names = 0;
         let going = file.clone();
-        let _plan = faults::install(move |call| {
-            if call == Call::Name {
+        let _plan = faults::install(move |asked| {
+            if asked.call == Call::Name {
                 // The first two are spent on finding out what the file system can do.
                 if names == nth + 2 {
                     let _ = fs::remove_file(&going);
                 }
                 names += 1;
             }
-            Ok(())
+            Ok(usize::MAX)
         });
         let uploads = Uploads { on_conflict: OnConflict::Replace, ..Uploads::default() };
         let options = Options { writable: true, uploads, ..Options::default() };

@@ -21,7 +21,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::sweeper::{Leftover, Sweeper};
-use crate::faults::{self, Call};
+use crate::faults::{self, Asking, Call};
 use crate::path::UPLOAD_PREFIX;
 use crate::refusal::Refusal;
 use crate::root::{Facts, FileId};
@@ -126,9 +126,7 @@ impl Draft {
 
     /// Appends to it.
     pub(super) fn write(&self, octets: &[u8]) -> Result<(), Refusal> {
-        let mut file = self.file();
-        let written = faults::before(Call::Write).map_err(Into::into);
-        written.and_then(|()| file.write_all(octets)).map_err(|error| Refusal::from_io(&error))
+        Asking(self.file()).write_all(octets).map_err(|error| Refusal::from_io(&error))
     }
 
     /// Gives it the permissions of the file with `mode` that it is to replace. Before there is
