@@ -1,7 +1,9 @@
 //! What clients ask: a request as octets, with what it takes to judge the answer.
 
-use crate::disk::{Disk, UPLOADS, VersionId};
+use crate::disk::{DEEP, Disk, LONG, MANY, UPLOADS, VersionId};
+use crate::durable::Done;
 use crate::random::Random;
+use crate::setup::Setup;
 
 /// A request.
 pub(crate) struct Ask {
@@ -22,6 +24,10 @@ pub(crate) struct Ask {
     pub(crate) faults: usize,
     /// What has been seen to come of it on the disk, in this order.
     pub(crate) effects: Vec<Effect>,
+    /// The calls for it that write, in this order.
+    pub(crate) calls: Vec<Done>,
+    /// The client takes what is compressed with gzip.
+    pub(crate) takes_gzip: bool,
 }
 
 /// A change of the disk that a request has made.
@@ -56,6 +62,14 @@ pub(crate) enum Want {
     Form {
         versions: Vec<VersionId>,
     },
+    /// Fields for the page that is a file, with a text that stands in no other form.
+    Submit {
+        file: usize,
+        by_directory: bool,
+        text: String,
+    },
+    /// A directory is made or removed: one of these statuses.
+    Directory(&'static [u16]),
     /// One of these statuses, whatever happens.
     Plain(&'static [u16]),
     /// The same, and the connection ends.
@@ -132,8 +146,23 @@ struct Draft {
 
 impl Ask {
     /// A request that a client might send next; `tags` are those told so far.
-    pub(crate) fn new(random: &mut Random, disk: &mut Disk, tags: &[Tag]) -> Ask {
+    pub(crate) fn new(random: &mut Random, disk: &mut Disk, tags: &[Tag], setup: &Setup) -> Ask {
         let mut draft = Draft::new(random);
+        if setup.directories && random.once_in(6) {
+            return match random.once_in(3) {
+                true => Ask::put(draft, random, disk, tags, DEEP),
+                false => Ask::directory(draft, random),
+            };
+        }
+        if setup.forms && random.once_in(6) {
+            return Ask::submission(draft, random, disk);
+        }
+        if setup.has_many && random.once_in(4) {
+            return draft.ask("GET", &format!("/{MANY}/"), Want::List { directory: MANY });
+        }
+        if setup.gzip && random.once_in(4) {
+            return Ask::get_gzip(draft, random, disk);
+        }
         match random.below(32) {
             0 => Ask::broken(random),
             1..=3 => Ask::plain(draft, random),
@@ -142,14 +171,17 @@ impl Ask {
                 let slash = if directory.is_empty() { "" } else { "/" };
                 draft.ask("GET", &format!("/{directory}{slash}"), Want::List { directory })
             }
-            5..=10 => Ask::put(draft, random, disk, tags),
+            5..=10 => {
+                let file = disk.pick(random);
+                Ask::put(draft, random, disk, tags, file)
+            }
             11 | 12 => {
                 let file = disk.pick(random);
                 let condition = draft.condition(random, tags, file, true);
                 let path = url(&disk.files[file].name);
                 draft.ask("DELETE", &path, Want::Delete { file, condition })
             }
-            13 | 14 => Ask::form(draft, random, disk),
+            13..=15 => Ask::form(draft, random, disk),
             _ => Ask::get(draft, random, disk, tags),
         }
     }
@@ -171,8 +203,66 @@ impl Ask {
         draft.ask(method, &path, Want::Get { file, by_directory, condition, range })
     }
 
-    fn put(mut draft: Draft, random: &mut Random, disk: &mut Disk, tags: &[Tag]) -> Ask {
-        let file = disk.pick(random);
+    /// One of many that come together: for a file that is read at once, as far as it is short.
+    pub(crate) fn of_burst(random: &mut Random, disk: &Disk) -> Ask {
+        let file = random.pick(&[3, 3, 3, 0]);
+        let file = if disk.state(file).is_some() || random.once_in(4) { file } else { 2 };
+        let mut draft = Draft::new(random);
+        draft.version = "HTTP/1.1";
+        draft.fields = "Host: test\r\n".to_owned();
+        draft.closes = false;
+        let path = url(&disk.files[file].name);
+        let (condition, range) = (Condition::None, None);
+        draft.ask("GET", &path, Want::Get { file, by_directory: false, condition, range })
+    }
+
+    fn get_gzip(mut draft: Draft, random: &mut Random, disk: &Disk) -> Ask {
+        let texts: Vec<usize> = (0..disk.files.len())
+            .filter(|&file| {
+                [".txt", ".html"].iter().any(|end| disk.files[file].name.ends_with(end))
+            })
+            .filter(|&file| disk.state(file).is_some() || random.once_in(4))
+            .collect();
+        let file = match disk.has_long && random.once_in(2) {
+            true => LONG,
+            false if texts.is_empty() => 0,
+            false => random.pick(&texts),
+        };
+        draft.fields.push_str("Accept-Encoding: gzip\r\n");
+        let path = url(&disk.files[file].name);
+        let method = if random.once_in(5) { "HEAD" } else { "GET" };
+        let (condition, range) = (Condition::None, None);
+        let want = Want::Get { file, by_directory: false, condition, range };
+        Ask { takes_gzip: true, ..draft.ask(method, &path, want) }
+    }
+
+    fn directory(draft: Draft, random: &mut Random) -> Ask {
+        let path = random.pick(&["/new/", "/new/deep/", "/other/"]);
+        match random.once_in(2) {
+            true => draft.ask("PUT", path, Want::Directory(&[201, 204, 409])),
+            false => draft.ask("DELETE", path, Want::Directory(&[200, 204, 404, 409])),
+        }
+    }
+
+    fn submission(mut draft: Draft, random: &mut Random, disk: &mut Disk) -> Ask {
+        disk.submissions += 1;
+        let text = format!("form {} of a run", disk.submissions);
+        let long = "x".repeat(if random.once_in(2) { random.below(30_000) } else { 0 });
+        let content = format!("text={}&more={long}", text.replace(' ', "+"));
+        let (file, by_directory) = random.pick(&[(2, true), (2, false), (3, false)]);
+        let path = if by_directory { "/d/".to_owned() } else { url(&disk.files[file].name) };
+        draft.fields.push_str("Content-Type: application/x-www-form-urlencoded\r\n");
+        let want = Want::Submit { file, by_directory, text };
+        draft.with_content(random, content.as_bytes()).finish("POST", &path, want)
+    }
+
+    fn put(
+        mut draft: Draft,
+        random: &mut Random,
+        disk: &mut Disk,
+        tags: &[Tag],
+        file: usize,
+    ) -> Ask {
         let version = disk.plan(file, random);
         let condition = match random.once_in(2) {
             true => draft.condition(random, tags, file, true),
@@ -227,6 +317,17 @@ impl Ask {
             whole: None,
             faults: 0,
             effects: Vec::new(),
+            calls: Vec::new(),
+            takes_gzip: false,
+        }
+    }
+
+    /// Whether it is to change something on the disk.
+    pub(crate) fn writes(&self) -> bool {
+        match self.want {
+            Want::Put { .. } | Want::Delete { .. } | Want::Form { .. } => true,
+            Want::Directory(_) | Want::Submit { .. } => true,
+            Want::Get { .. } | Want::List { .. } | Want::Plain(_) | Want::Broken(_) => false,
         }
     }
 

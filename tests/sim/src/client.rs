@@ -6,10 +6,9 @@ use conformance::response::Response;
 
 use crate::ask::{Ask, Effect, Tag, Want};
 use crate::judge::Case;
-use crate::line::{Cause, Line};
+use crate::line::Line;
 use crate::random::Random;
 use crate::stage::{Outcome, Stage};
-use crate::witness;
 
 /// A client and its connection.
 pub(crate) struct Client {
@@ -19,16 +18,16 @@ pub(crate) struct Client {
     /// How many more requests it makes.
     left: usize,
     /// How many have been answered.
-    answered: usize,
+    pub(crate) answered: usize,
     /// Octets received that belong to these answers.
     read: usize,
     /// The request under way may go on behind its head.
     continued: bool,
     /// The answer that is the last.
-    saw_last: bool,
+    pub(crate) saw_last: bool,
     /// The last answer came before its request was whole: the rest of that may be cut for being too
     /// slow.
-    was_early: bool,
+    pub(crate) was_early: bool,
 }
 
 /// How a client behaves.
@@ -44,7 +43,14 @@ struct Manners {
     half_closes: bool,
     /// It resets the connection once in so many steps.
     resets: usize,
+    /// It sends on, and takes nothing more, once in so many steps.
+    leaves: usize,
+    /// It asks for many short things at a time.
+    bursts: bool,
 }
+
+/// How many requests come together, if many do.
+const BURST: usize = 48;
 
 impl Manners {
     fn new(random: &mut Random) -> Manners {
@@ -58,6 +64,8 @@ impl Manners {
             takes: random.pick(&[30, 2_000, 2_000, 100_000, 100_000, 100_000, 100_000, 0]),
             half_closes: random.once_in(2),
             resets: if random.once_in(6) { 40 } else { 0 },
+            leaves: if random.once_in(12) { 20 } else { 0 },
+            bursts: random.once_in(20),
         }
     }
 }
@@ -75,6 +83,11 @@ impl Client {
             saw_last: false,
             was_early: false,
         };
+        if client.manners.bursts {
+            let Manners { pipelines, drip, silent_after, .. } = &mut client.manners;
+            (*pipelines, *drip, *silent_after) = (BURST, usize::MAX, usize::MAX);
+            client.left = BURST;
+        }
         client.line.socket.room = random.pick(&[1_000, 20_000, 200_000]);
         client
     }
@@ -87,10 +100,7 @@ impl Client {
 
     /// Whether a call of the session may change something.
     pub(crate) fn may_write(&self) -> bool {
-        let writes = |ask: &Ask| {
-            matches!(ask.want, Want::Put { .. } | Want::Delete { .. } | Want::Form { .. })
-        };
-        self.asks[self.answered..].iter().any(writes)
+        self.asks[self.answered..].iter().any(Ask::writes)
     }
 
     /// Notes what a call of the session has come to, which had asked for so many requests' answers
@@ -106,6 +116,9 @@ impl Client {
         }
         // Writes are done in calls of their own.
         let mut served = asked.checked_sub(1).and_then(|index| self.asks.get_mut(index));
+        if let Some(ask) = &mut served {
+            ask.calls.extend(outcome.calls);
+        }
         for effect in outcome.effects {
             let is_asked_for = served.as_ref().is_some_and(|ask| match (&ask.want, effect.state) {
                 (Want::Delete { file, .. }, None) => *file == effect.file,
@@ -125,6 +138,16 @@ impl Client {
             }
         }
         Ok(())
+    }
+
+    /// Sends something, or all of a burst that the client can send.
+    pub(crate) fn send_some(&mut self, stage: &RefCell<Stage>, random: &mut Random, tags: &[Tag]) {
+        let most = if self.manners.bursts { BURST } else { 1 };
+        for _ in 0..most {
+            if !self.send(stage, random, tags, self.manners.bursts) {
+                return;
+            }
+        }
     }
 
     /// Sends something, if there is something to send. `eager`: as much as there is. Says whether
@@ -155,7 +178,11 @@ impl Client {
             }
             self.left -= 1;
             self.continued = false;
-            self.asks.push(Ask::new(random, &mut stage.disk, tags));
+            let ask = match self.manners.bursts && !random.once_in(BURST) {
+                true => Ask::of_burst(random, &stage.disk),
+                false => Ask::new(random, &mut stage.disk, tags, &stage.setup),
+            };
+            self.asks.push(ask);
         }
         let Some(ask) = self.asks.last_mut() else { return false };
         let is_offer = ask.pauses_at == Some(ask.sent) && !self.continued;
@@ -196,6 +223,9 @@ impl Client {
         };
         if random.once_in(self.manners.resets) && !self.line.is_over() {
             self.line.socket.is_reset = true;
+        }
+        if random.once_in(self.manners.leaves) && !self.line.is_over() {
+            self.line.socket.is_deaf = true;
         }
     }
 
@@ -259,42 +289,6 @@ impl Client {
             }
         }
     }
-
-    /// What must be true of a connection that has ended. `lines` is what was noted of it.
-    pub(crate) fn check_end(&self, lines: &[witness::Line]) -> Result<(), String> {
-        let Some(end) = self.line.end else { return Err("it never ends".to_owned()) };
-        let all = [&self.line.socket.outbound[..], &self.line.unsent].concat();
-        let answers = answers(&all, &self.asks);
-        let noted: Vec<u16> = lines.iter().map(|line| line.status).collect();
-        let given: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
-        if noted != given {
-            return Err(format!("answered {given:?}, but noted {noted:?}"));
-        }
-        for (line, answer) in lines.iter().zip(&answers) {
-            // What is short counts as sent when it is handed over.
-            let is_short = answer.content <= 64 * 1024;
-            if answer.is_received(self.line.socket.outbound.len()) && line.sent != answer.content {
-                let sent = line.sent;
-                return Err(format!("{} octets sent, but noted {sent}", answer.content));
-            }
-            if !is_short && line.sent > answer.content {
-                return Err(format!("noted {} of {} octets", line.sent, answer.content));
-            }
-        }
-        let is_cut = end.cause != Cause::Orderly || self.line.socket.is_reset;
-        if is_cut || self.saw_last || self.was_early {
-            return Ok(());
-        }
-        match self.asks[self.answered..].first() {
-            Some(ask) if ask.whole.is_some_and(|at| at < end.event) => {
-                Err(format!("{} was never answered", ask.shown()))
-            }
-            Some(ask) if ask.sent > 0 && !ask.octets.starts_with(b"\r\n") => {
-                Err(format!("{} was begun, and the connection ended silently", ask.shown()))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 /// Strong tags are handed out only for versions that no other shares one with.
@@ -309,53 +303,4 @@ fn check_tag(stage: &Stage, tags: &[Tag], tag: &Tag) -> Result<(), String> {
         Some(other) => Err(format!("{} tags v{} and v{}", tag.text, other.version, tag.version)),
         None => Ok(()),
     }
-}
-
-/// An answer among all that the server had for a client.
-struct Answer {
-    status: u16,
-    /// Where it ends.
-    end: Option<usize>,
-    content: u64,
-}
-
-impl Answer {
-    fn is_received(&self, octets: usize) -> bool {
-        self.end.is_some_and(|end| end <= octets)
-    }
-}
-
-/// All answers that were begun. Each has been judged, or was never seen by its client.
-fn answers(all: &[u8], asks: &[Ask]) -> Vec<Answer> {
-    let mut answers = Vec::new();
-    let mut at = 0;
-    while at < all.len() {
-        let is_head = asks.get(answers.len()).is_some_and(|ask| ask.is_head);
-        // Its date has been judged, if its client has seen it.
-        match Response::parse_begun(&all[at..], is_head, date_of(&all[at..])) {
-            Ok(Some((response, taken))) => {
-                at += taken;
-                if response.status >= 200 {
-                    let content = response.body.len() as u64;
-                    answers.push(Answer { status: response.status, end: Some(at), content });
-                }
-            }
-            _ => {
-                let head = &all[at..];
-                let status = head.get(9..12).and_then(|code| std::str::from_utf8(code).ok());
-                let status = status.and_then(|code| code.parse().ok()).unwrap_or(0);
-                answers.push(Answer { status, end: None, content: u64::MAX });
-                break;
-            }
-        }
-    }
-    answers
-}
-
-fn date_of(head: &[u8]) -> std::time::SystemTime {
-    let end = head.windows(4).position(|octets| octets == b"\r\n\r\n").unwrap_or(head.len());
-    let text = String::from_utf8_lossy(&head[..end]);
-    let date = text.lines().find_map(|line| line.strip_prefix("Date: "));
-    date.and_then(|date| httpdate::parse_http_date(date).ok())
-        .unwrap_or(std::time::SystemTime::UNIX_EPOCH)
 }

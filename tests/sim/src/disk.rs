@@ -11,9 +11,10 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 use crate::random::Random;
+use crate::setup::Setup;
 
 /// The files that there may be: the name beneath the root, and the longest content.
-const NAMES: [(&str, usize); 9] = [
+const NAMES: [(&str, usize); 11] = [
     ("a.txt", 2_000),
     ("b.bin", 150_000),
     ("d/index.html", 3_000),
@@ -23,10 +24,31 @@ const NAMES: [(&str, usize); 9] = [
     ("up/x.bin", 90_000),
     ("up/y.txt", 1_000),
     ("up/z", 20_000),
+    ("new/deep/g.bin", 6_000),
+    ("d/long.html", 1_300_000),
 ];
+
+/// The one of these for which directories have to be made.
+pub(crate) const DEEP: usize = NAMES.len() - 2;
+
+/// The text of these that is too long to be compressed at once. It costs more than all others, so
+/// that few runs have it.
+pub(crate) const LONG: usize = NAMES.len() - 1;
 
 /// The directory that forms bring files for.
 pub(crate) const UPLOADS: &str = "up";
+
+/// The directory that has many names, where there is one.
+pub(crate) const MANY: &str = "many";
+
+/// How many it has. The list of them is longer than 64 KiB.
+pub(crate) const MANY_NAMES: usize = 95;
+
+/// How each of them begins.
+pub(crate) const MANY_PREFIX: &str = "one-of-many-";
+
+/// Where forms of pages are kept, beside the root.
+const FORMS: &str = "forms";
 
 /// How the names of unfinished uploads start.
 const HIDDEN: &str = ".httpd-upload-";
@@ -79,11 +101,14 @@ pub(crate) struct Disk {
     /// When the run began, by the clock of the file system.
     pub(crate) began: SystemTime,
     stamps: u64,
+    pub(crate) has_long: bool,
+    /// How many forms have been made up for pages.
+    pub(crate) submissions: usize,
 }
 
 impl Disk {
-    /// A tree in which about three in four of the files are.
-    pub(crate) fn new(random: &mut Random) -> Disk {
+    /// A tree in which about three in four of the files are whose directories are there.
+    pub(crate) fn new(random: &mut Random, setup: &Setup) -> Disk {
         // In memory, where there is such a place: nothing here is about how a disk works.
         let memory = std::path::Path::new("/dev/shm");
         let home = match memory.is_dir() {
@@ -91,7 +116,7 @@ impl Disk {
             false => tempfile::tempdir(),
         };
         let home = home.expect("a place for temporary files");
-        for dir in ["root/d", "root/up", "aside"] {
+        for dir in ["root/d", "root/up", "aside", FORMS] {
             fs::create_dir_all(home.path().join(dir)).expect("room in a new directory");
         }
         let files = NAMES.map(|(name, length_max)| Tracked::new(name, length_max));
@@ -103,14 +128,29 @@ impl Disk {
             event: 1,
             began: SystemTime::now(),
             stamps: 0,
+            has_long: setup.has_long,
+            submissions: 0,
         };
         for file in 0..NAMES.len() {
-            if !random.once_in(4) {
+            let is_meant = file != LONG || setup.has_long;
+            if is_meant && !random.once_in(4) && disk.has_place(file) {
                 disk.replace(file, random, disk.began);
             }
         }
+        if setup.has_many {
+            let many = disk.root().join(MANY);
+            fs::create_dir(&many).expect("room in a new directory");
+            for number in 0..MANY_NAMES {
+                let name = format!("{MANY_PREFIX}{number:0>230}");
+                File::create(many.join(name)).expect("room in a new directory");
+            }
+        }
+        if setup.has_long {
+            disk.focus.push(LONG);
+        }
         for _ in 0..random.pick(&[1, 2, 4, 16]) {
-            disk.focus.push(random.below(NAMES.len()));
+            let file = disk.pick_any(random);
+            disk.focus.push(file);
         }
         disk
     }
@@ -118,13 +158,48 @@ impl Disk {
     /// A file that something is about to be done with.
     pub(crate) fn pick(&self, random: &mut Random) -> usize {
         match random.once_in(8) {
-            true => random.below(self.files.len()),
+            true => self.pick_any(random),
             false => random.pick(&self.focus),
         }
     }
 
+    fn pick_any(&self, random: &mut Random) -> usize {
+        match random.below(self.files.len()) {
+            LONG if !self.has_long => 0,
+            file => file,
+        }
+    }
+
+    /// Whether the directory of a file is there.
+    fn has_place(&self, file: usize) -> bool {
+        self.path(file).parent().is_some_and(|dir| dir.is_dir())
+    }
+
     pub(crate) fn root(&self) -> PathBuf {
         self.home.path().join("root")
+    }
+
+    pub(crate) fn forms(&self) -> PathBuf {
+        self.home.path().join(FORMS)
+    }
+
+    /// In how many lines of the forms that are kept a text stands.
+    ///
+    /// # Errors
+    /// When some line is none.
+    pub(crate) fn lines_with(&self, text: &str) -> Result<usize, String> {
+        let mut count = 0;
+        for entry in fs::read_dir(self.forms()).map_err(|e| e.to_string())? {
+            let path = entry.map_err(|e| e.to_string())?.path();
+            let all = fs::read_to_string(path).map_err(|e| e.to_string())?;
+            for line in all.split_inclusive('\n') {
+                if !line.starts_with('{') || !line.ends_with("}\n") {
+                    return Err(format!("half a form is kept: {line}"));
+                }
+                count += usize::from(line.contains(text));
+            }
+        }
+        Ok(count)
     }
 
     pub(crate) fn content(&self, version: VersionId) -> &Arc<[u8]> {
@@ -140,6 +215,7 @@ impl Disk {
             2 => most,
             3 => most.min(16 * 1024) + random.below(2),
             4 => most.min(64 * 1024) + random.below(2),
+            _ if file == LONG => most - random.below(most / 6),
             _ => random.below(most),
         };
         self.version(file, length)
@@ -206,6 +282,9 @@ impl Disk {
     pub(crate) fn disturb(&mut self, random: &mut Random, now: SystemTime) -> String {
         let file = self.pick(random);
         let Some(current) = self.state(file) else {
+            if !self.has_place(file) {
+                return format!("no place for {}", self.shown(file));
+            }
             self.replace(file, random, now);
             return format!("{} made", self.shown(file));
         };
@@ -364,7 +443,7 @@ impl Disk {
 
     /// Names of unfinished uploads that are still there.
     pub(crate) fn leftovers(&self) -> Vec<String> {
-        let dirs = ["", "d", UPLOADS].map(|dir| self.root().join(dir));
+        let dirs = ["", "d", UPLOADS, "new", "new/deep"].map(|dir| self.root().join(dir));
         let names = dirs.iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
         let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
         names.filter(|name| name.starts_with(HIDDEN)).collect()

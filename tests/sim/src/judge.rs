@@ -1,13 +1,24 @@
 //! Judges an answer: what a client that asked this, from then to then, may be told.
 
+use std::io::Read;
+
 use conformance::response::Response;
+use fileserve::faults::Call;
+use flate2::read::GzDecoder;
 
 use crate::ask::{Ask, Condition, Range, Spec, Tag, Want};
-use crate::disk::{Disk, UPLOADS, VersionId};
+use crate::disk::{Disk, MANY, MANY_NAMES, MANY_PREFIX, UPLOADS, VersionId};
+use crate::durable::{self, Done};
 
 /// Content up to this length comes from one version of a file, whatever is done to it meanwhile
 /// (invariant 10); longer content of a file that is rewritten in place need not.
 const INLINE_BYTES_MAX: usize = 16 * 1024;
+
+/// A text up to this length is compressed as a whole, and so comes from one version as well.
+const GZIP_WHOLE_BYTES_MAX: usize = 1024 * 1024;
+
+/// How many forms one address may send within a minute.
+const SUBMISSIONS_MAX: usize = 10;
 
 /// How often a short file must change within one request before its reader may be told to come
 /// back.
@@ -41,7 +52,8 @@ impl Case<'_> {
             match (status, &self.ask.want) {
                 (408, _) => return Ok(None),
                 (400, _) if self.is_half_closed => return Ok(None),
-                (_, Want::Put { .. } | Want::Form { .. }) if status >= 300 => {}
+                (_, Want::Put { .. } | Want::Form { .. } | Want::Submit { .. })
+                    if status >= 400 => {}
                 (_, Want::Broken(_)) => {}
                 _ => return Err(format!("{status} before the request was whole")),
             }
@@ -49,9 +61,24 @@ impl Case<'_> {
         if let (Want::Form { .. }, 300..) = (&self.ask.want, status) {
             self.judge_undone()?;
         }
+        let is_done = (200..400).contains(&status);
+        if let (Want::Submit { text, .. }, false) = (&self.ask.want, is_done)
+            && self.disk.lines_with(text)? > usize::from(self.ask.faults > 0)
+        {
+            return Err(format!("{status}, and the form is kept"));
+        }
         if self.ask.faults > 0 && matches!(status, 500 | 503 | 507) {
             return Ok(None);
         }
+        let told = self.judge_status(status)?;
+        if is_done && self.ask.writes() {
+            durable::check(&self.ask.calls).map_err(|why| format!("{status} although {why}"))?;
+        }
+        Ok(told)
+    }
+
+    /// Whether this is what is answered to what was asked.
+    fn judge_status(&self, status: u16) -> Result<Option<Tag>, String> {
         match &self.ask.want {
             Want::Plain(statuses) | Want::Broken(statuses) => match statuses.contains(&status) {
                 true => Ok(None),
@@ -62,6 +89,13 @@ impl Case<'_> {
             Want::Put { file, version, condition } => self.judge_put(*file, *version, condition),
             Want::Delete { file, condition } => self.judge_delete(*file, condition).map(|()| None),
             Want::Form { versions } => self.judge_form(versions).map(|()| None),
+            Want::Directory(statuses) => match statuses.contains(&status) {
+                true => Ok(None),
+                false => Err(format!("{status} instead of {statuses:?}")),
+            },
+            Want::Submit { file, by_directory, text } => {
+                self.judge_submission(*file, *by_directory, text).map(|()| None)
+            }
         }
     }
 
@@ -74,6 +108,10 @@ impl Case<'_> {
             return Err(format!("{} for a directory", self.response.status));
         }
         let page = self.response.text();
+        let many = page.matches(&format!("<bdi>{MANY_PREFIX}")).count();
+        if directory == MANY && many != MANY_NAMES && self.ask.faults == 0 {
+            return Err(format!("{many} names are listed"));
+        }
         for (file, tracked) in self.disk.files.iter().enumerate() {
             let name = match directory {
                 "" => Some(tracked.name.as_str()).filter(|name| !name.contains('/')),
@@ -105,11 +143,12 @@ impl Case<'_> {
             }
             return Err(self.misfit(&states));
         }
+        let is_coded = self.response.field("Content-Encoding").is_some();
         let told = matches!(self.response.status, 200 | 206).then(|| self.response.field("ETag"));
         // Of what is sent from the file itself the octets may be later ones than the tag.
         let is_certain = states.len() == 1 || self.response.body.len() <= INLINE_BYTES_MAX;
         match (&fitting[..], told.flatten()) {
-            ([Some(version)], Some(text)) if is_certain => {
+            ([Some(version)], Some(text)) if is_certain && !is_coded => {
                 Ok(Some(Tag { file, text, version: *version }))
             }
             _ => Ok(None),
@@ -165,6 +204,9 @@ impl Case<'_> {
         let content = self.disk.content(version);
         let length = content.len() as u64;
         let response = self.response;
+        if response.field("Content-Encoding").is_some() {
+            return self.ask.takes_gzip && response.status == 200 && self.is_packed(what);
+        }
         if self.ask.is_head {
             let said = response.field("Content-Length");
             return response.status == 200 && said == Some(length.to_string());
@@ -194,6 +236,18 @@ impl Case<'_> {
             }
             parts => response.status == 206 && self.are_parts(what, parts, length),
         }
+    }
+
+    /// Whether the answer is a version of a file, compressed.
+    fn is_packed(&self, what: (usize, VersionId)) -> bool {
+        let length = self.disk.content(what.1).len();
+        let mut plain = Vec::with_capacity(length);
+        let unpacked = GzDecoder::new(&self.response.body[..]).read_to_end(&mut plain);
+        let is_coded = self.response.field("Content-Encoding").as_deref() == Some("gzip");
+        let is_whole = unpacked.is_ok() && plain.len() == length;
+        is_coded
+            && (self.ask.is_head
+                || is_whole && self.holds(what, 0, &plain, length > GZIP_WHOLE_BYTES_MAX))
     }
 
     /// A multipart/byteranges content (RFC 9110 §14.6), octet by octet.
@@ -271,6 +325,8 @@ impl Case<'_> {
                 true => Err("412 although the condition held".to_owned()),
                 false => Ok(None),
             },
+            // Its directory was not there, or is no more.
+            (409, None) if self.disk.files[file].name.starts_with("new/") => Ok(None),
             _ => Err(format!("{status} to an upload")),
         }
     }
@@ -294,8 +350,27 @@ impl Case<'_> {
         }
     }
 
-    /// Of a form that is refused nothing stays.
+    fn judge_submission(&self, file: usize, by_directory: bool, text: &str) -> Result<(), String> {
+        let is_gone = || self.states(file).contains(&None);
+        match self.response.status {
+            200 => match self.disk.lines_with(text)? {
+                1 => Ok(()),
+                count => Err(format!("200, and the form is kept {count} times")),
+            },
+            404 if !by_directory && is_gone() => Ok(()),
+            405 if by_directory && is_gone() => Ok(()),
+            429 if self.disk.submissions > SUBMISSIONS_MAX => Ok(()),
+            status => Err(format!("{status} to a form for a page")),
+        }
+    }
+
+    /// Of a form that is refused nothing stays, unless what should have taken it back has failed,
+    /// too.
     fn judge_undone(&self) -> Result<(), String> {
+        let failed = |call| self.ask.calls.contains(&Done { call, is_good: false });
+        if failed(Call::Remove) || failed(Call::Name) && self.ask.faults > 1 {
+            return Ok(());
+        }
         for effect in &self.ask.effects {
             let now = self.disk.states(effect.file, self.headed, self.headed);
             if self.disk.is_one_of(&now, self.ask.planned()) {

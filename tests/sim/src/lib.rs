@@ -10,18 +10,22 @@
 //! ```
 //!
 //! What one seed leads to is the same each time, so a seed is a test case. What is not simulated:
-//! tcp-core's own loop, threads (all that runs beside the requests is done in place), and power
-//! cuts.
+//! tcp-core's own loop, threads (all that runs beside the requests is done in place), the writer of
+//! the access log, and power cuts.
 
 mod ask;
 mod client;
 mod disk;
+mod durable;
+mod ends;
 mod judge;
 mod line;
 mod random;
 mod run;
+mod setup;
 mod stage;
 mod witness;
 
 pub use run::{Report, play};
+pub use stage::Failed;
 pub use witness::Planted;

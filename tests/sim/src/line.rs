@@ -9,11 +9,20 @@ use tcp_core::testing::{self, Ticks};
 use tcp_core::{Limits, Now, Output, Session, Tick, Wait};
 
 use crate::random::Random;
-use crate::witness::Witness;
+use crate::setup::Setup;
+use crate::witness::{Planted, Witness};
 
-/// Octets that a connection may hold in memory for its peer: what is gathered (64 KiB), one more
-/// response of up to the longest that is kept in memory (64 KiB), and heads and pages.
-const HELD_MAX: u64 = 192 * 1024;
+/// Octets of responses that are gathered before they are sent.
+const GATHERED_MAX: u64 = 64 * 1024;
+
+/// One more response, which is read into memory: 16 KiB of a file, and its head.
+const READ_MAX: u64 = 17 * 1024;
+
+/// The same of what is kept of files that are asked for often.
+const KEPT_MAX: u64 = 65 * 1024;
+
+/// The same of what is kept of the longest text that is compressed at once.
+const COMPRESSED_MAX: u64 = 1024 * 1024;
 
 /// How often a session may be called in one turn. Far more than any turn needs.
 const CALLS_MAX: usize = 10_000;
@@ -34,6 +43,8 @@ pub(crate) struct Line {
     pub(crate) away: bool,
     /// The pool is to read in a file, and no more.
     warms: bool,
+    /// The most that was held in memory for the client.
+    pub(crate) held_max: u64,
     /// How often the session was called.
     calls: u64,
     /// Octets handed over so far, to the peer or to be.
@@ -52,6 +63,8 @@ pub(crate) struct Socket {
     pub(crate) inbound: VecDeque<u8>,
     pub(crate) is_half_closed: bool,
     pub(crate) is_reset: bool,
+    /// The client takes nothing more, and says so.
+    pub(crate) is_deaf: bool,
     /// Octets that the server may still send before the client takes some.
     pub(crate) room: usize,
     /// Sent by the server.
@@ -78,8 +91,12 @@ pub(crate) enum Cause {
     Pace,
     /// A file has become shorter while it was sent.
     Shortened,
+    /// A file could not be read while it was sent.
+    Unread,
     /// The peer has reset the connection.
     Reset,
+    /// The peer takes nothing more.
+    Deaf,
     /// The session gave up what it was sending.
     Aborted,
 }
@@ -104,6 +121,10 @@ pub(crate) struct Lent<'l> {
     pub(crate) ticks: &'l mut Ticks,
     /// The model's time, which goes on while the session is called.
     pub(crate) event: &'l dyn Fn() -> u64,
+    /// A file cannot be read once in so many pieces; 0 for never.
+    pub(crate) fails: usize,
+    pub(crate) setup: Setup,
+    pub(crate) planted: Planted,
 }
 
 /// How an attempt to send ends.
@@ -130,6 +151,7 @@ impl Line {
             told: None,
             away: false,
             warms: false,
+            held_max: 0,
             calls: 0,
             produced: 0,
             marks: Vec::new(),
@@ -179,6 +201,7 @@ impl Line {
             let pools = matches!(self.wait, Wait::Pool | Wait::LongPool);
             match self.flush(&mut budget, lent) {
                 Flush::Done => self.owing = None,
+                Flush::Full if self.wait == Wait::Drain && lent.planted == Planted::Hoard => {}
                 Flush::Full if pools => return self.leave(false),
                 Flush::Full if self.is_due(lent) => return self.close(Cause::Pace, lent),
                 Flush::Full | Flush::Spent => return Ok(()),
@@ -248,6 +271,11 @@ impl Line {
         let now = lent.now.instant;
         loop {
             if self.output.is_empty() {
+                if lent.planted == Planted::Unasked && lent.random.once_in(50) {
+                    let date = httpdate::fmt_http_date(lent.now.wall);
+                    let head = format!("HTTP/1.1 204 No Content\r\nDate: {date}\r\n\r\n");
+                    self.socket.outbound.extend_from_slice(head.as_bytes());
+                }
                 return Flush::Done;
             }
             if *budget == 0 {
@@ -255,6 +283,9 @@ impl Line {
             }
             if self.socket.is_reset {
                 return Flush::Broken(Cause::Reset);
+            }
+            if self.socket.is_deaf {
+                return Flush::Broken(Cause::Deaf);
             }
             if self.socket.room == 0 {
                 self.owing.get_or_insert(Owing { start: now, last: now, octets: 0 });
@@ -264,6 +295,9 @@ impl Line {
             if is_file && lent.random.once_in(24) {
                 return Flush::Cold;
             }
+            if is_file && lent.random.once_in(lent.fails) {
+                return Flush::Broken(Cause::Unread);
+            }
             let most = match lent.random.below(6) {
                 0 => 1 + lent.random.below(100),
                 1 => 1 + lent.random.below(5_000),
@@ -272,6 +306,9 @@ impl Line {
             let most = most.min(self.socket.room).min(*budget);
             match testing::take(&mut self.output, most, &mut self.socket.outbound) {
                 Ok(count) => {
+                    if lent.planted == Planted::LostOctet && lent.random.once_in(50) {
+                        self.socket.outbound.pop();
+                    }
                     self.socket.room -= count;
                     *budget -= count;
                     if let Some(owing) = &mut self.owing {
@@ -330,7 +367,13 @@ impl Line {
         self.unread.drain(..consumed);
         self.mark(before, lent);
         let held = testing::held(&mut self.output);
-        if held > HELD_MAX {
+        self.held_max = self.held_max.max(held);
+        let one_more = match lent.setup {
+            Setup { has_long: true, .. } => COMPRESSED_MAX,
+            Setup { is_hot: true, .. } => KEPT_MAX,
+            _ => READ_MAX,
+        };
+        if held > GATHERED_MAX + one_more {
             return Err(format!("{held} octets are held for one client"));
         }
         Ok(())
@@ -378,11 +421,15 @@ impl Line {
     }
 
     fn is_due(&self, lent: &Lent<'_>) -> bool {
-        self.due(lent.limits).is_some_and(|due| due <= lent.now.instant)
+        let is_due = self.due(lent.limits).is_some_and(|due| due <= lent.now.instant);
+        is_due && lent.planted != Planted::Endless
     }
 
     fn close(&mut self, cause: Cause, lent: &Lent<'_>) -> Result<(), String> {
-        let unsent = self.output.len();
+        let mut unsent = self.output.len();
+        if lent.planted == Planted::WrongCount {
+            unsent = unsent.saturating_sub(1);
+        }
         if let Some(mut session) = self.session.take() {
             session.closed(lent.now, unsent);
         }
@@ -390,9 +437,6 @@ impl Line {
         self.end = Some(End { cause, event: (lent.event)() });
         while let Ok(1..) = testing::take(&mut self.output, usize::MAX, &mut self.unsent) {}
         self.output = Output::default();
-        if cause == Cause::Aborted {
-            return Err("the session gave up a response".to_owned());
-        }
         Ok(())
     }
 

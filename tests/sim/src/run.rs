@@ -1,11 +1,12 @@
 //! One run: what a seed says, step by step, until every connection has ended.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use fileserve::{AccessLog, CacheLimits, Files, Hosts, OnConflict, Options, Uploads, faults};
+use fileserve::{AccessLog, Files, OnConflict, faults};
 use http_proto::server::Http;
 use tcp_core::testing::Ticks;
 use tcp_core::{Accepted, Limits, Now, Service};
@@ -14,7 +15,7 @@ use crate::ask::Tag;
 use crate::client::Client;
 use crate::line::{Lent, Line};
 use crate::random::Random;
-use crate::stage::{Habits, Stage};
+use crate::stage::{Failed, Habits, Stage};
 use crate::witness::{self, Planted, Witness};
 
 /// Steps until the clients send the rest and nothing goes wrong any more.
@@ -28,6 +29,10 @@ const ROUNDS_MAX: usize = 3_000;
 /// writes is then not of just now, however long a run takes.
 const AHEAD: Duration = Duration::from_secs(3600);
 
+/// Octets of content that a session may hand over at once: a piece (64 KiB), to which the last read
+/// (64 KiB) has added.
+const PIECE_MAX: usize = 128 * 1024;
+
 /// What has happened in a run.
 #[derive(Debug)]
 pub struct Report {
@@ -35,6 +40,12 @@ pub struct Report {
     pub digest: u64,
     /// How often what was answered, and how connections ended.
     pub seen: Vec<String>,
+    /// What has failed, and where.
+    pub failed: BTreeSet<Failed>,
+    /// The most octets that were held in memory for a client, and handed over of its content.
+    pub held_max: u64,
+    /// The longest piece of content that was handed over, in octets.
+    pub piece_max: usize,
     /// Step by step, if that was asked for.
     pub trace: Vec<String>,
     /// What went wrong.
@@ -43,23 +54,25 @@ pub struct Report {
 
 /// Plays the run of a seed.
 pub fn play(seed: u64, planted: Planted, traces: bool) -> Report {
-    let stage = Rc::new(RefCell::new(Stage::new(seed, traces)));
-    let mut seen = Vec::new();
+    let stage = Rc::new(RefCell::new(Stage::new(seed, planted, traces)));
+    let (mut seen, mut held_max, mut piece_max) = (Vec::new(), 0, 0);
     let fault = {
         let asked = Rc::clone(&stage);
-        let _plan =
-            faults::install(move |call| asked.borrow_mut().before(call.call).map(|()| usize::MAX));
+        let _plan = faults::install(move |call| asked.borrow_mut().before(call));
         let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let mut run = Run::new(seed, Rc::clone(&stage), planted)?;
             let done = run.run();
             seen = run.seen();
+            held_max = run.clients.iter().map(|client| client.line.held_max).max().unwrap_or(0);
+            piece_max = run.piece_max();
             done
         }));
         let played = played.unwrap_or_else(|panic| Err(format!("a panic: {}", text_of(&*panic))));
         played.and_then(|()| check_rest(&stage)).err()
     };
     let mut stage = stage.borrow_mut();
-    Report { digest: stage.digest, seen, trace: stage.take_trace(), fault }
+    let (digest, failed) = (stage.digest, std::mem::take(&mut stage.failed));
+    Report { digest, seen, failed, held_max, piece_max, trace: stage.take_trace(), fault }
 }
 
 fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
@@ -96,24 +109,15 @@ struct Run {
     coming: usize,
     tags: Vec<Tag>,
     rejects_names: bool,
+    planted: Planted,
     stops: bool,
 }
 
 impl Run {
     fn new(seed: u64, stage: Rc<RefCell<Stage>>, planted: Planted) -> Result<Run, String> {
         let mut random = Random::new(seed, 2);
-        let on_conflict =
-            random.pick(&[OnConflict::Rename, OnConflict::Replace, OnConflict::Reject]);
-        // To close an inotify descriptor the kernel takes milliseconds.
-        let bytes = if random.once_in(8) { 1 << 20 } else { 0 };
-        let options = Options {
-            writable: true,
-            uploads: Uploads { on_conflict, keep_free: Some(0), ..Uploads::default() },
-            hosts: Hosts { any: true, ..Hosts::default() },
-            cache: CacheLimits { bytes, paths: 64, files: 8 },
-            workers: 1,
-            ..Options::default()
-        };
+        let setup = stage.borrow().setup;
+        let options = setup.options(&stage.borrow().disk.forms());
         let root = stage.borrow().disk.root();
         let log = Arc::new(AccessLog::off());
         let files = Files::new(root, options, log).map_err(|error| error.to_string())?;
@@ -122,7 +126,7 @@ impl Run {
         let wall = stage.borrow().disk.began + AHEAD;
         let now = Now { instant: Instant::now(), wall, stopping: false };
         stage.borrow_mut().habits = Habits {
-            fails: random.pick(&[0, 0, 300, 40]),
+            fails: random.pick(&[0, 0, 300, 40, 12]),
             is_cold: random.pick(&[0, 3, 20]),
             disturbs: random.pick(&[0, 0, 100, 20, 6]),
         };
@@ -139,12 +143,17 @@ impl Run {
             now,
             clients: Vec::new(),
             tags: Vec::new(),
-            rejects_names: on_conflict == OnConflict::Reject,
+            rejects_names: setup.on_conflict == OnConflict::Reject,
+            planted,
         })
     }
 
     fn lines(&self) -> Vec<witness::Line> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).lines.clone()
+    }
+
+    fn piece_max(&self) -> usize {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).piece_max
     }
 
     /// How many requests of a connection the handler has been shown.
@@ -178,7 +187,9 @@ impl Run {
         for (index, client) in self.clients.iter().enumerate() {
             let own = |line: &witness::Line| usize::from(line.connection) == index;
             let lines: Vec<_> = self.lines().into_iter().filter(own).collect();
-            client.check_end(&lines).map_err(|why| format!("connection {index}: {why}"))?;
+            client
+                .check_end(&self.stage.borrow(), &lines)
+                .map_err(|why| format!("connection {index}: {why}"))?;
         }
         Ok(())
     }
@@ -190,7 +201,7 @@ impl Run {
             0 if self.coming > 0 => self.connect(),
             0..=19 => {
                 let Run { clients, stage, random, tags, .. } = self;
-                clients[index].send(stage, random, tags, false);
+                clients[index].send_some(stage, random, tags);
             }
             20..=25 => self.clients[index].act(&mut self.random, false),
             26..=49 => {
@@ -275,19 +286,25 @@ impl Run {
         serve: impl FnOnce(&mut Line, &mut Lent<'_>) -> Result<(), String>,
     ) -> Result<(), String> {
         let before = self.asked(index);
-        let Run { clients, stage, random, ticks, limits, now, .. } = self;
+        let Run { clients, stage, random, ticks, limits, now, planted, .. } = self;
         let client = &mut clients[index];
         stage.borrow_mut().begin(client.planned(before));
         let event = || stage.borrow().disk.event;
-        let mut lent = Lent { now: *now, limits, random, ticks, event: &event };
+        let (fails, setup) = (stage.borrow().habits.fails, stage.borrow().setup);
+        let (now, planted) = (*now, *planted);
+        let mut lent = Lent { now, limits, random, ticks, event: &event, fails, setup, planted };
         let served = serve(&mut client.line, &mut lent);
         // Only there is anything written.
         let looks = blocks && client.may_write();
         let outcome = stage.borrow_mut().end(looks)?;
         let asked = self.asked(index);
+        let piece_max = self.piece_max();
         let client = &mut self.clients[index];
         client.note(outcome, before, asked)?;
         served?;
+        if piece_max > PIECE_MAX {
+            return Err(format!("{piece_max} octets of content were held"));
+        }
         let told = client.read(&self.stage, &mut self.tags, self.rejects_names);
         told.map_err(|why| format!("connection {index}: {why}"))
     }

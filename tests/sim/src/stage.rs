@@ -1,14 +1,18 @@
 //! What the run and the calls of the server to the system have in common: the disk, what fails on
 //! it, who is being served, and the trace.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use fileserve::faults::Call;
+use fileserve::faults::{Asked, Call};
 use rustix::io::Errno;
 
 use crate::ask::Effect;
 use crate::disk::{Disk, VersionId};
+use crate::durable::Done;
 use crate::random::Random;
+use crate::setup::Setup;
+use crate::witness::Planted;
 
 /// Lines of a trace. A run that needs more has gone wrong before.
 const TRACE_MAX: usize = 50_000;
@@ -18,7 +22,11 @@ pub(crate) struct Stage {
     pub(crate) disk: Disk,
     pub(crate) random: Random,
     pub(crate) now: SystemTime,
+    pub(crate) setup: Setup,
     pub(crate) habits: Habits,
+    /// What has failed, and where in the server's code.
+    pub(crate) failed: BTreeSet<Failed>,
+    planted: Planted,
     /// The call of the server's that is under way.
     serving: Option<Serving>,
     trace: Option<Vec<String>>,
@@ -27,6 +35,9 @@ pub(crate) struct Stage {
     /// What the model cannot explain, met where nobody could be told.
     trouble: Option<String>,
 }
+
+/// A kind of call that has failed, in a line of a file.
+pub type Failed = (Call, &'static str, u32);
 
 /// How often what goes wrong, once in so many calls; 0 for never.
 #[derive(Clone, Copy, Default)]
@@ -40,6 +51,8 @@ pub(crate) struct Habits {
 struct Serving {
     planned: Vec<VersionId>,
     from: u64,
+    /// Half of the calls that are still to come fail.
+    fails_on: bool,
     outcome: Outcome,
 }
 
@@ -48,18 +61,24 @@ struct Serving {
 pub(crate) struct Outcome {
     pub(crate) faults: usize,
     pub(crate) effects: Vec<Effect>,
+    /// The calls for it that write.
+    pub(crate) calls: Vec<Done>,
 }
 
 impl Stage {
-    pub(crate) fn new(seed: u64, traces: bool) -> Stage {
+    pub(crate) fn new(seed: u64, planted: Planted, traces: bool) -> Stage {
+        let setup = Setup::new(&mut Random::new(seed, 3));
         let mut random = Random::new(seed, 1);
-        let disk = Disk::new(&mut random);
+        let disk = Disk::new(&mut random, &setup);
         let now = disk.began;
         Stage {
             disk,
             random,
             now,
+            setup,
             habits: Habits::default(),
+            failed: BTreeSet::new(),
+            planted,
             serving: None,
             trace: traces.then(Vec::new),
             digest: seed,
@@ -84,7 +103,8 @@ impl Stage {
     /// A session is about to be called, which may put `planned` contents on the disk.
     pub(crate) fn begin(&mut self, planned: Vec<VersionId>) {
         let from = self.disk.event;
-        self.serving = Some(Serving { planned, from, outcome: Outcome::default() });
+        self.serving =
+            Some(Serving { planned, from, fails_on: false, outcome: Outcome::default() });
     }
 
     /// It has returned. `looks`: whether it may have changed something.
@@ -115,10 +135,16 @@ impl Stage {
         }
     }
 
-    /// Before a call to the system: whether it fails, and whether something else comes first.
-    pub(crate) fn before(&mut self, call: Call) -> Result<(), Errno> {
+    /// Before a call to the system: whether it fails, or how many octets it takes, and whether
+    /// something else comes first.
+    pub(crate) fn before(&mut self, asked: Asked) -> Result<usize, Errno> {
+        let call = asked.call;
         if self.serving.is_none() {
-            return Ok(());
+            // The server is looking what the file system can do.
+            return match self.setup.names_drafts && call == Call::Name {
+                true => Err(Errno::OPNOTSUPP),
+                false => Ok(usize::MAX),
+            };
         }
         if self.habits.disturbs > 0 && self.random.once_in(self.habits.disturbs) {
             self.look();
@@ -131,13 +157,51 @@ impl Stage {
             self.say(9, || format!("  {call:?}: not in memory"));
             return Err(Errno::AGAIN);
         }
-        if !self.random.once_in(self.habits.fails) {
-            return Ok(());
+        let planned = self.plan(asked);
+        if let Some(serving) = &mut self.serving
+            && Done::is_kept(call)
+        {
+            serving.outcome.calls.push(Done { call, is_good: planned.is_ok() });
+        }
+        match planned {
+            Err(_) if self.planted == Planted::DeafSync && call == Call::Sync => Ok(usize::MAX),
+            planned => planned,
+        }
+    }
+
+    /// What becomes of a call.
+    fn plan(&mut self, asked: Asked) -> Result<usize, Errno> {
+        let call = asked.call;
+        let is_whole = matches!(call, Call::Read | Call::Write);
+        // Who reads or writes goes on where it is told of less, or of a signal.
+        if is_whole && self.habits.fails > 0 && self.random.once_in(6) {
+            let most = 1 + self.random.below(9_000);
+            self.say(11, || format!("  {call:?}: no more than {most} octets"));
+            return Ok(most);
+        }
+        if is_whole && self.random.once_in(self.habits.fails) {
+            self.say(12, || format!("  {call:?} is interrupted"));
+            return Err(Errno::INTR);
+        }
+        let Some(serving) = &self.serving else { return Ok(usize::MAX) };
+        // What is done seldom fails more often than what is done for each name in a list, and what
+        // has failed once may well fail again at once: else nobody would ever see how what was done
+        // is undone.
+        let fails = match call {
+            _ if serving.fails_on => 2,
+            Call::Make | Call::Name | Call::Remove | Call::Sync => self.habits.fails.div_ceil(4),
+            Call::List | Call::Stat => 4 * self.habits.fails,
+            _ => self.habits.fails,
+        };
+        if !self.random.once_in(fails) {
+            return Ok(usize::MAX);
         }
         let errno = self.random.pick(usual_errors(call));
         self.say(10, || format!("  {call:?} fails: {errno:?}"));
+        self.failed.insert((call, asked.place.file(), asked.place.line()));
         if let Some(serving) = &mut self.serving {
             serving.outcome.faults += 1;
+            serving.fails_on |= self.random.once_in(2);
         }
         Err(errno)
     }
@@ -151,11 +215,12 @@ fn usual_errors(call: Call) -> &'static [Errno] {
         }
         Call::OpenCached => &[Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR],
         Call::Stat => &[Errno::IO, Errno::STALE, Errno::NOMEM],
-        Call::Read | Call::List | Call::Change | Call::Space => &[Errno::IO],
+        Call::Read | Call::Change | Call::Space => &[Errno::IO],
+        Call::List => &[Errno::IO, Errno::INTR],
         Call::ReadCached => &[Errno::AGAIN, Errno::OPNOTSUPP],
         Call::Make => &[Errno::MFILE, Errno::NFILE, Errno::NOSPC, Errno::IO, Errno::NOMEM],
         Call::Write => &[Errno::NOSPC, Errno::DQUOT, Errno::IO],
-        Call::Sync => &[Errno::IO, Errno::NOSPC],
+        Call::Sync => &[Errno::IO, Errno::NOSPC, Errno::INTR],
         Call::Name => &[Errno::NOSPC, Errno::IO, Errno::NOMEM],
         Call::Remove => &[Errno::IO, Errno::NOMEM],
         Call::Watch => &[Errno::NOSPC, Errno::NOMEM],

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fileserve::Files;
 use http_proto::server::{Answer, Body, Exchange, Handler, Receiver, Request, Response};
-use http_proto::{Method, Status};
+use http_proto::{Method, RequestHead, Status};
 
 /// A fault that is there on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,15 +17,32 @@ pub enum Planted {
     WrongOffset,
     /// What is answered with 304 is not logged.
     LostLine,
+    /// What is noted of a response that is cut is one octet too many.
+    WrongCount,
     /// A PUT is answered before its content is there.
     EarlyAnswer,
+    /// A request is answered with what the one before it asked for.
+    WrongOrder,
+    /// A response comes that nobody has asked for.
+    Unasked,
+    /// An octet is lost on the way.
+    LostOctet,
+    /// No deadline counts.
+    Endless,
+    /// The next request is read although the last response has not gone.
+    Hoard,
+    /// Content is handed over when it is complete.
+    LongPiece,
+    /// A sync that has failed is taken for one that has not.
+    DeafSync,
 }
 
 /// What was noted of an exchange.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Line {
     /// The number of the connection.
     pub(crate) connection: u16,
+    pub(crate) request: Vec<u8>,
     pub(crate) status: u16,
     pub(crate) sent: u64,
 }
@@ -36,6 +53,8 @@ pub(crate) struct Notes {
     pub(crate) lines: Vec<Line>,
     /// How many requests each connection has shown the handler.
     pub(crate) asked: BTreeMap<u16, usize>,
+    /// The longest piece of content that was handed over.
+    pub(crate) piece_max: usize,
 }
 
 /// The handler of a run.
@@ -43,11 +62,13 @@ pub(crate) struct Witness {
     files: Files,
     notes: Arc<Mutex<Notes>>,
     planted: Planted,
+    /// The head of the GET before.
+    before: Mutex<Option<Vec<u8>>>,
 }
 
 impl Witness {
     pub(crate) fn new(files: Files, notes: Arc<Mutex<Notes>>, planted: Planted) -> Witness {
-        Witness { files, notes, planted }
+        Witness { files, notes, planted, before: Mutex::default() }
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
@@ -71,12 +92,34 @@ impl Handler for Witness {
     fn recall(&self, request: &Request<'_>) -> Option<Response> {
         // Each request once, before anything else is done for it.
         *self.notes().asked.entry(request.peer.port()).or_default() += 1;
+        if self.planted == Planted::WrongOrder && request.head.method == Method::Get {
+            return None;
+        }
         self.files.recall(request).map(|response| self.spoil(response))
     }
 
     fn answer(&self, request: &Request<'_>) -> Answer {
-        match self.files.answer(request) {
+        if self.planted == Planted::WrongOrder && request.head.method == Method::Get {
+            let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = before.replace(request.head.octets().to_vec());
+            let limits = http_proto::Limits::default();
+            let head = before.as_ref().and_then(|head| RequestHead::parse(head, &limits).ok());
+            return match &head {
+                Some(head) => self.files.answer(&Request { head, ..*request }),
+                None => self.files.answer(request),
+            };
+        }
+        let answer = match self.files.answer(request) {
+            Answer::Receive(real) => {
+                Answer::Receive(Box::new(Watched { real, notes: Arc::clone(&self.notes) }))
+            }
+            respond => respond,
+        };
+        match answer {
             Answer::Respond(response) => Answer::Respond(self.spoil(response)),
+            Answer::Receive(real) if self.planted == Planted::LongPiece => {
+                Answer::Receive(Box::new(Gathering { real, all: Vec::new() }))
+            }
             Answer::Receive(receiver)
                 if self.planted == Planted::EarlyAnswer && request.head.method == Method::Put =>
             {
@@ -92,8 +135,48 @@ impl Handler for Witness {
         if self.planted == Planted::LostLine && status == 304 {
             return;
         }
-        let line = Line { connection: exchange.peer.port(), status, sent: exchange.sent };
+        let (connection, request) = (exchange.peer.port(), exchange.line.to_vec());
+        let line = Line { connection, request, status, sent: exchange.sent };
         self.notes().lines.push(line);
+    }
+}
+
+/// Notes how much a session has held: it hands over all of it.
+struct Watched {
+    real: Box<dyn Receiver>,
+    notes: Arc<Mutex<Notes>>,
+}
+
+impl Receiver for Watched {
+    fn receive(&mut self, octets: &[u8]) -> Result<(), Response> {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.piece_max = notes.piece_max.max(octets.len());
+        drop(notes);
+        self.real.receive(octets)
+    }
+
+    fn finish(self: Box<Self>, request: &Request<'_>) -> Response {
+        self.real.finish(request)
+    }
+}
+
+/// Holds all content until it is complete.
+struct Gathering {
+    real: Box<dyn Receiver>,
+    all: Vec<u8>,
+}
+
+impl Receiver for Gathering {
+    fn receive(&mut self, octets: &[u8]) -> Result<(), Response> {
+        self.all.extend_from_slice(octets);
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>, request: &Request<'_>) -> Response {
+        match self.real.receive(&self.all) {
+            Ok(()) => self.real.finish(request),
+            Err(response) => response,
+        }
     }
 }
 

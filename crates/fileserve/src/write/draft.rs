@@ -202,7 +202,9 @@ impl Draft {
     /// Undoes a [`swap`](Self::swap).
     pub(super) fn swap_back(&mut self, dir: &OwnedFd, name: &[u8]) {
         let Some(hidden) = &self.hidden else { return };
-        let swapped = renameat_with(&self.dir, hidden.as_slice(), dir, name, RenameFlags::EXCHANGE);
+        let exchange = RenameFlags::EXCHANGE;
+        let swapped = faults::before(Call::Name)
+            .and_then(|()| renameat_with(&self.dir, hidden.as_slice(), dir, name, exchange));
         if let Err(errno) = swapped {
             log::error!("a file that was replaced cannot be put back: {errno}");
         }

@@ -238,14 +238,16 @@ impl FormUpload {
             match done {
                 Placed::Replaced { undoable: false, .. } => {}
                 Placed::Replaced { .. } => file.draft.swap_back(&self.dir, name),
-                Placed::Created(_) => match unlinkat(&*self.dir, name, AtFlags::empty()) {
+                Placed::Created(_) => match faults::before(Call::Remove)
+                    .and_then(|()| unlinkat(&*self.dir, name, AtFlags::empty()))
+                {
                     Ok(()) | Err(Errno::NOENT) => {}
                     Err(errno) => log::error!("a file of a form cannot be taken back: {errno}"),
                 },
             }
         }
         // What was replaced is back for good only then.
-        if let Err(errno) = fsync(&*self.dir) {
+        if let Err(errno) = faults::before(Call::Sync).and_then(|()| fsync(&*self.dir)) {
             log::error!("a directory cannot be synced: {errno}");
         }
     }
