@@ -1,7 +1,7 @@
 //! A connection by itself: what it makes of a file, and how its peer is judged.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +62,26 @@ fn turn(connection: &mut Connection<Waits>, now: Instant) -> Turn {
     let _ = poll.registry().deregister(&mut connection.socket);
     connection.watched = None;
     turn
+}
+
+#[test]
+fn a_call_is_made_again_after_a_signal_and_after_nothing_else() {
+    let mut answers = [Some(ErrorKind::Interrupted), Some(ErrorKind::Interrupted), None, None];
+    let mut left = answers.iter_mut();
+    let mut call = || match left.next().and_then(|answer| answer.take()) {
+        Some(kind) => Err(kind.into()),
+        None => Ok(7),
+    };
+    assert_eq!(retry(&mut call).expect("the third call is good"), 7);
+    assert_eq!(left.len(), 1, "none is made after that");
+    for kind in [ErrorKind::WouldBlock, ErrorKind::BrokenPipe, ErrorKind::ConnectionReset] {
+        let mut calls = 0;
+        let failed = retry(|| {
+            calls += 1;
+            Err(kind.into())
+        });
+        assert_eq!((failed.map_err(|error| error.kind()), calls), (Err(kind), 1));
+    }
 }
 
 #[test]
