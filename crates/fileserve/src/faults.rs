@@ -7,8 +7,8 @@
 //! second. A read or a write may be told to take only so many octets. Everything else is done by
 //! the real kernel.
 //!
-//! Without the feature `faults` nothing of this is left but empty functions, inlined. With it, a
-//! thread on which no [plan is installed](install) runs as ever.
+//! Without the feature `faults` nothing of this is left but empty functions and calls that are
+//! passed on, inlined. With it, a thread on which no [plan is installed](install) runs as ever.
 #![cfg_attr(not(feature = "faults"), allow(unreachable_pub, reason = "public with the feature"))]
 
 use std::fs::File;
@@ -56,11 +56,13 @@ pub enum Call {
 pub(crate) struct Asking<'f>(pub(crate) &'f File);
 
 impl FileExt for Asking<'_> {
+    #[inline(always)]
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let most = planned(Call::Read)?.min(buffer.len());
         self.0.read_at(&mut buffer[..most], offset)
     }
 
+    #[inline(always)]
     fn write_at(&self, octets: &[u8], offset: u64) -> io::Result<usize> {
         let most = planned(Call::Write)?.min(octets.len());
         self.0.write_at(&octets[..most], offset)
@@ -68,11 +70,13 @@ impl FileExt for Asking<'_> {
 }
 
 impl Write for Asking<'_> {
+    #[inline(always)]
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         let most = planned(Call::Write)?.min(octets.len());
         self.0.write(&octets[..most])
     }
 
+    #[inline(always)]
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
     }
