@@ -16,7 +16,8 @@ use crate::trial::{Terms, Verdicts};
 const MODES: [(&str, &str); 4] = [
     ("slow heads", "-H -c 1000 -r 200 -i 1 -x 24 -t GET -u URL/file"),
     ("slow bodies", "-B -c 1000 -r 200 -i 1 -x 10 -s 8192 -t PUT -u URL/up"),
-    ("ranges", "-R -c 1000 -r 500 -a 10 -b 3000 -t HEAD -u URL/large"),
+    // As many overlapping ranges as find room in a head: 12 KB of them.
+    ("ranges", "-R -c 1000 -r 500 -a 10 -b 1600 -t GET -u URL/large"),
     ("slow reads", "-X -c 1000 -r 200 -w 512 -y 1024 -n 5 -z 32 -k 3 -u URL/large"),
 ];
 /// After which a probe of its own that has no answer counts as "not available", in seconds.
@@ -42,6 +43,12 @@ pub(super) fn run(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
         verdicts.claim(&format!("{what}: service available"), yes > 0 && no == 0, &told);
         let code = server.stop(Duration::from_secs(12))?;
         verdicts.claim(&format!("{what}: SIGTERM"), code == Some(0), &format!("{code:?}"));
+        if flags.starts_with("-R") {
+            let log = std::fs::read_to_string(server.dir().join("access.log"))?;
+            let (served, others) = statuses(&log);
+            let found = format!("{served}; answered otherwise: {others}");
+            verdicts.claim(&format!("{what}: requests served"), served > 0 && others == 0, &found);
+        }
     }
     Ok(())
 }
@@ -88,6 +95,20 @@ fn verdict(said: &str) -> (usize, usize) {
     (count("YES"), count("NO"))
 }
 
+/// How many lines of a log say that the large file was served, and how many that it was not, or
+/// that a head was too long to be read.
+fn statuses(log: &str) -> (usize, usize) {
+    let ours = |line: &&str| line.contains("\"GET /large ") || line.contains("\" 431 ");
+    let (mut served, mut others) = (0, 0);
+    for line in log.lines().filter(ours) {
+        match line.contains("\" 200 ") || line.contains("\" 206 ") {
+            true => served += 1,
+            false => others += 1,
+        }
+    }
+    (served, others)
+}
+
 /// The text without what steers a terminal (`ESC [ ... letter`).
 fn without_colours(text: &str) -> String {
     let mut plain = String::new();
@@ -112,5 +133,15 @@ mod tests {
                     \u{1b}[1;32mservice available:\u{1b}[1;31m   \u{1b}[1;31mNO\u{1b}[0m\n";
         assert_eq!(verdict(said), (1, 1));
         assert_eq!(verdict(""), (0, 0));
+    }
+
+    #[test]
+    fn statuses_are_those_of_the_large_file_and_of_heads_that_were_too_long() {
+        let log = "127.0.0.1 - - [-] \"GET /large HTTP/1.1\" 200 1048576 \"-\" \"-\"\n\
+                   127.0.0.1 - - [-] \"GET /large HTTP/1.1\" 416 - \"-\" \"-\"\n\
+                   127.0.0.1 - - [-] \"GET /large HTTP/1.1\" 431 - \"-\" \"-\"\n\
+                   127.0.0.1 - - [-] \"-\" 431 - \"-\" \"-\"\n\
+                   127.0.0.1 - - [-] \"GET /file HTTP/1.1\" 404 - \"-\" \"-\"\n";
+        assert_eq!(statuses(log), (1, 3));
     }
 }
