@@ -10,6 +10,7 @@ mod exchange;
 mod faults;
 mod idle;
 mod mixed;
+mod ranges;
 mod readers;
 mod slowhttptest;
 mod starved;
@@ -27,11 +28,12 @@ const MINUTES: f64 = 30.0;
 /// The most minutes that can be asked for: a week.
 const MINUTES_MAX: f64 = 7.0 * 24.0 * 60.0;
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     Part { name: "idle", run: idle::run, longest: Duration::from_secs(180) },
     Part { name: "storm", run: storm::run, longest: Duration::from_secs(180) },
     Part { name: "drip", run: drip::run, longest: Duration::from_secs(240) },
     Part { name: "readers", run: readers::run, longest: Duration::from_secs(300) },
+    Part { name: "ranges", run: ranges::run, longest: Duration::from_secs(120) },
     Part { name: "starved", run: starved::run, longest: Duration::from_secs(120) },
     Part { name: "stop", run: stop::run, longest: Duration::from_secs(900) },
     Part { name: "faults", run: faults::run, longest: Duration::from_secs(3600) },
