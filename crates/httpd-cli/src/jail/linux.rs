@@ -2,11 +2,14 @@
 //!
 //! Another system answers [`Jailed::Unavailable`], unless it has something like `unveil`.
 
+use std::fmt::Display;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, RestrictSelf,
-    Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, PathFdError,
+    RestrictSelf, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError,
+    RulesetStatus, Scope,
 };
 
 use super::{Jailed, Rules, Use};
@@ -38,7 +41,7 @@ pub(super) fn restrict(rules: &Rules) -> Jailed<u32> {
     match enforce(rules) {
         Ok(RulesetStatus::NotEnforced) => Jailed::Failed("nothing is enforced".to_owned()),
         Ok(_) => Jailed::Inside(abi as u32),
-        Err(error) => Jailed::Failed(error.to_string()),
+        Err(why) => Jailed::Failed(why),
     }
 }
 
@@ -47,30 +50,47 @@ fn extent() -> Result<LandlockStatus, RulesetError> {
     Ok(RestrictSelf::default().no_new_privs(false).apply()?.landlock)
 }
 
-/// All is forbidden that can be, but for the rules.
-fn enforce(rules: &Rules) -> Result<RulesetStatus, RulesetError> {
-    let mut ruleset = Ruleset::default()
+/// All is forbidden that can be, but for the rules; or why it is not.
+fn enforce(rules: &Rules) -> Result<RulesetStatus, String> {
+    let mut ruleset = forbid().map_err(in_words)?;
+    for (path, what) in rules.all() {
+        ruleset = allow(ruleset, path, what)?;
+    }
+    Ok(ruleset.restrict_self().map_err(in_words)?.ruleset)
+}
+
+fn forbid() -> Result<RulesetCreated, RulesetError> {
+    Ruleset::default()
         .handle_access(AccessFs::from_all(KNOWN))?
         // What is listened at is bound already, and to accept takes no right.
         .handle_access(AccessNet::from_all(KNOWN))?
         // Abstract sockets of others, and signals to them.
         .scope(Scope::from_all(KNOWN))?
-        .create()?;
-    for (path, what) in rules.all() {
-        ruleset = allow(ruleset, path, what)?;
-    }
-    Ok(ruleset.restrict_self()?.ruleset)
+        .create()
 }
 
-fn allow(rules: RulesetCreated, path: &Path, what: Use) -> Result<RulesetCreated, RulesetError> {
-    // What is not there, or may not be passed, is told of by whoever opens it.
-    let Ok(opened) = PathFd::new(path) else { return Ok(rules) };
+fn allow(rules: RulesetCreated, path: &Path, what: Use) -> Result<RulesetCreated, String> {
+    let opened = match PathFd::new(path) {
+        Ok(opened) => opened,
+        // What is not there, or may not be passed, is told of by whoever opens it.
+        Err(PathFdError::OpenCall { source, .. })
+            if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) =>
+        {
+            return Ok(rules);
+        }
+        // Or nothing there could be opened for good, for want of a descriptor now.
+        Err(error) => return Err(in_words(error)),
+    };
     // A pipe or a socket is on no file system: nothing forbids it, and nothing can allow it.
     let is_elsewhere = what == Use::KeepOne && path.canonicalize().is_err();
     match is_elsewhere {
         true => Ok(rules),
-        false => rules.add_rule(PathBeneath::new(opened, rights(what))),
+        false => rules.add_rule(PathBeneath::new(opened, rights(what))).map_err(in_words),
     }
+}
+
+fn in_words(error: impl Display) -> String {
+    error.to_string()
 }
 
 fn rights(what: Use) -> BitFlags<AccessFs> {

@@ -104,6 +104,25 @@ fn unnamed(dir: &OwnedFd) -> Result<OwnedFd, Errno> {
 }
 
 #[test]
+fn a_place_that_cannot_be_opened_now_makes_no_jail_in_which_it_is_forbidden() {
+    let place = Place::new();
+    symlink("turn", place.at("turn")).unwrap();
+    let entered = |name: &str| {
+        let rules = Rules(vec![(place.at(name), Use::Read)]);
+        let wall = move || {
+            rustix::thread::set_no_new_privs(true).unwrap();
+            linux::restrict(&rules)
+        };
+        thread::spawn(wall).join().unwrap()
+    };
+    if !matches!(entered("root"), Jailed::Inside(_)) {
+        return;
+    }
+    assert!(matches!(entered("turn"), Jailed::Failed(_)), "a link that leads to itself");
+    assert!(matches!(entered("none"), Jailed::Inside(_)), "whoever opens it tells of it");
+}
+
+#[test]
 fn a_root_that_is_read_is_all_that_is_opened() {
     let place = Place::new();
     symlink("../secret", place.at("root/link")).unwrap();
