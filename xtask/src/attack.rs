@@ -28,7 +28,7 @@ const MINUTES: f64 = 30.0;
 /// The most minutes that can be asked for: a week.
 const MINUTES_MAX: f64 = 7.0 * 24.0 * 60.0;
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     Part { name: "idle", run: idle::run, longest: Duration::from_secs(180) },
     Part { name: "storm", run: storm::run, longest: Duration::from_secs(180) },
     Part { name: "drip", run: drip::run, longest: Duration::from_secs(240) },
@@ -37,6 +37,7 @@ const PARTS: [Part; 10] = [
     Part { name: "starved", run: starved::run, longest: Duration::from_secs(120) },
     Part { name: "stop", run: stop::run, longest: Duration::from_secs(900) },
     Part { name: "faults", run: faults::run, longest: Duration::from_secs(3600) },
+    Part { name: "start", run: faults::start::run, longest: Duration::from_secs(900) },
     Part { name: "slowhttptest", run: slowhttptest::run, longest: Duration::from_secs(300) },
     Part { name: "mixed", run: mixed::run, longest: Duration::from_secs(120) },
 ];

@@ -17,6 +17,8 @@ use crate::trial::{Terms, Verdicts};
 const DRAIN: Duration = Duration::from_secs(10);
 /// What the machine may add to it.
 const SLACK: Duration = Duration::from_secs(2);
+/// Who has heard nothing for so long was left alone.
+const SILENT: Duration = Duration::from_secs(14);
 const LARGE_BYTES: usize = 8 << 20;
 /// Beside the one that never reads: each takes 2 MB/s, so four seconds.
 const IN_FLIGHT: usize = 8;
@@ -92,8 +94,13 @@ fn read_slowly(addr: std::net::SocketAddr) -> Result<()> {
 struct Totals {
     requests: usize,
     whole: usize,
-    /// Ended before an octet of the answer: to be asked again elsewhere.
+    /// Ended before an octet of the answer, and before all of the request was read: to be asked
+    /// again elsewhere.
+    unread: usize,
+    /// Read whole, and ended before an octet of the answer.
     unanswered: usize,
+    /// Neither answered nor ended in time.
+    silent: usize,
     truncated: usize,
     wrong: usize,
     uploads: usize,
@@ -109,9 +116,10 @@ fn under_load(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
         terms.check_time()?;
         one_round(round, &mut totals).with_context(|| format!("round {round}"))?;
     }
-    let Totals { requests, whole, unanswered, truncated, wrong, .. } = totals;
-    println!("  {rounds} rounds, {requests} requests: {whole} answered whole, {unanswered} not");
-    println!("  (connection ended before an octet of the answer)");
+    let Totals { requests, whole, unread, unanswered, silent, truncated, wrong, .. } = totals;
+    println!("  {rounds} rounds, {requests} requests: {whole} answered whole, {unread} not read");
+    verdicts.none("requests that were read whole and not answered", unanswered, requests);
+    verdicts.none("requests of which nothing was heard", silent, requests);
     verdicts.none("truncated answers", truncated, requests);
     verdicts.none("wrong answers", wrong, requests);
     verdicts.none("uploads answered and not there", totals.lost, totals.uploads);
@@ -145,13 +153,16 @@ fn one_round(round: usize, totals: &mut Totals) -> Result<()> {
             totals.requests += 1;
             match outcome {
                 Outcome::Whole(..) => totals.whole += 1,
-                Outcome::Unanswered => totals.unanswered += 1,
+                Outcome::Unanswered | Outcome::Closed => {}
                 Outcome::Truncated(_) => totals.truncated += 1,
             }
             if let Outcome::Truncated(why) = outcome {
                 println!("  round {round}: {why}");
             }
         }
+        totals.unread += found.unread;
+        totals.unanswered += found.unanswered;
+        totals.silent += found.silent;
         totals.wrong += found.wrong;
         totals.uploads += found.stored.len();
         let content = pattern(UPLOAD_BYTES);
@@ -167,6 +178,9 @@ fn one_round(round: usize, totals: &mut Totals) -> Result<()> {
 #[derive(Default)]
 struct Found {
     outcomes: Vec<Outcome>,
+    unread: usize,
+    unanswered: usize,
+    silent: usize,
     wrong: usize,
     /// Uploads that were answered as stored.
     stored: Vec<String>,
@@ -180,6 +194,7 @@ fn load(addr: std::net::SocketAddr, client: usize) -> Found {
     let mut kept = None;
     for number in 0.. {
         let Some(mut talk) = kept.take().or_else(|| Talk::open(addr).ok()) else { break };
+        let asked = Instant::now();
         let outcome = match client % 4 {
             0 | 1 => talk.exchange("GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n", &[]),
             2 => talk.exchange("GET /medium HTTP/1.1\r\nHost: localhost\r\n\r\n", &[]),
@@ -206,7 +221,19 @@ fn load(addr: std::net::SocketAddr, client: usize) -> Found {
                 // Of those that ask for the small file, half come anew each time.
                 !answer.closes && client % 4 != 1
             }
-            Outcome::Unanswered | Outcome::Truncated(_) => false,
+            Outcome::Closed => {
+                let read = talk.was_read_whole();
+                found.unanswered += usize::from(read);
+                found.unread += usize::from(!read);
+                false
+            }
+            Outcome::Unanswered => {
+                let silent = asked.elapsed() >= SILENT;
+                found.silent += usize::from(silent);
+                found.unread += usize::from(!silent);
+                false
+            }
+            Outcome::Truncated(_) => false,
         };
         found.outcomes.push(outcome);
         kept = stays.then_some(talk);

@@ -5,16 +5,19 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::workspace;
 
 /// How long a server may take to say where it listens.
 const START_MAX: Duration = Duration::from_secs(10);
+/// The most complaints of a server that are kept.
+const COMPLAINTS_MAX: usize = 1000;
 
 /// `$HTTPD`, or the release binary in the target directory that this program lies in.
 pub(crate) fn binary() -> Result<PathBuf> {
@@ -54,6 +57,13 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) addr: SocketAddr,
     dir: PathBuf,
+    said: Said,
+}
+
+/// What a server has complained of since it listens, and the thread that listens for that.
+struct Said {
+    complaints: Arc<Mutex<Vec<String>>>,
+    listener: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -86,7 +96,7 @@ impl Server {
             .and_then(|()| fill(&root))
             .and_then(|()| spawn(command, args, &dir, &root));
         match started {
-            Ok((child, addr)) => Ok(Server { child, addr, dir }),
+            Ok((child, addr, said)) => Ok(Server { child, addr, dir, said }),
             Err(error) => {
                 remove(&dir);
                 Err(error)
@@ -134,6 +144,18 @@ impl Server {
     }
 }
 
+impl Server {
+    /// What it has complained of since it listens; all of that once it has ended.
+    pub(crate) fn complaints(&mut self) -> Result<Vec<String>> {
+        if self.ended()?.is_some()
+            && let Some(listener) = self.said.listener.take()
+        {
+            listener.join().map_err(|_| anyhow!("the listener panicked"))?;
+        }
+        Ok(self.said.complaints.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // Both fail only when the child is gone already.
@@ -150,7 +172,7 @@ fn remove(dir: &Path) {
 }
 
 /// A new directory that only this user can look into.
-fn fresh_dir() -> Result<PathBuf> {
+pub(crate) fn fresh_dir() -> Result<PathBuf> {
     use std::os::unix::fs::DirBuilderExt;
     for number in 0..100 {
         let dir = std::env::temp_dir().join(format!("httpd-trial-{}-{number}", std::process::id()));
@@ -168,13 +190,13 @@ fn spawn(
     args: &[&str],
     dir: &Path,
     root: &Path,
-) -> Result<(Child, SocketAddr)> {
+) -> Result<(Child, SocketAddr, Said)> {
     command.args(["-b", "127.0.0.1:0"]).args(args).arg(root).current_dir(dir);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("{command:?}"))?;
     let stderr = child.stderr.take().context("standard error was asked to be a pipe")?;
     match listening_at(stderr) {
-        Ok(addr) => Ok((child, addr)),
+        Ok((addr, said)) => Ok((child, addr, said)),
         Err(error) => {
             let _ = child.kill();
             let _ = child.wait();
@@ -183,19 +205,24 @@ fn spawn(
     }
 }
 
-/// Waits for the line that names the address; a thread goes on to read, and prints later
+/// Waits for the line that names the address; a thread goes on to read, and notes and prints later
 /// complaints.
-fn listening_at(stderr: impl Read + Send + 'static) -> Result<SocketAddr> {
+fn listening_at(stderr: impl Read + Send + 'static) -> Result<(SocketAddr, Said)> {
     let (said, heard) = mpsc::channel();
-    std::thread::spawn(move || {
+    let complaints = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&complaints);
+    let listener = std::thread::spawn(move || {
         let mut addr_said = false;
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             let complains = ["panic", "ERROR", "WARN"].iter().any(|word| line.contains(word));
             if addr_said && complains {
                 eprintln!("  httpd: {line}");
+                let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                if noted.len() < COMPLAINTS_MAX {
+                    noted.push(line.clone());
+                }
             }
-            let url = line.split_once("listening at http://").map(|(_, url)| url);
-            if let Some(Ok(addr)) = url.and_then(|url| url.split('/').next()).map(str::parse) {
+            if let Some(addr) = address_in(&line) {
                 addr_said = true;
                 let _ = said.send(Ok(addr));
             } else if !addr_said {
@@ -208,9 +235,14 @@ fn listening_at(stderr: impl Read + Send + 'static) -> Result<SocketAddr> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match heard.recv_timeout(left) {
-            Ok(Ok(addr)) => return Ok(addr),
+            Ok(Ok(addr)) => return Ok((addr, Said { complaints, listener: Some(listener) })),
             Ok(Err(line)) => lines = lines + &line + "\n",
             Err(_) => bail!("httpd did not say where it listens; it said:\n{lines}"),
         }
     }
+}
+
+/// The address in the line that a server says once it listens.
+pub(crate) fn address_in(line: &str) -> Option<SocketAddr> {
+    line.split_once("listening at http://")?.1.split('/').next()?.parse().ok()
 }
