@@ -28,8 +28,11 @@ const MINUTES_MIN: f64 = 5.0;
 const GROWTH_MAX: f64 = 5.0;
 /// How often memory is looked at.
 const SAMPLE: Duration = Duration::from_millis(500);
-/// How often the log is rotated.
+/// How often the log is rotated: every other time the server is told (SIGHUP).
 const ROTATE: Duration = Duration::from_secs(7);
+/// How soon there is a new log when it is not told: it has to be gone at two looks in a row, which
+/// are up to a second and a half apart, and a busy machine may let it wait.
+const NOTICE_MAX: Duration = Duration::from_secs(5);
 const STOP_MAX: Duration = Duration::from_secs(12);
 
 pub(super) fn run(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
@@ -40,7 +43,7 @@ pub(super) fn run(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
     println!("  {:.1} minutes; readers, writers and faulty clients", terms.minutes);
     let (addr, root) = (server.addr, server.root());
     let over = AtomicBool::new(false);
-    let (samples, rotations, found, misdeeds) = thread::scope(|scope| {
+    let (watched, found, misdeeds) = thread::scope(|scope| {
         let (tree, over, root) = (&tree, &over, &root);
         let mut honest: Vec<_> = (0..READERS)
             .map(|client| scope.spawn(move || clients::read_on(addr, tree, client, over)))
@@ -61,10 +64,11 @@ pub(super) fn run(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
         for client in faulty {
             misdeeds += client.join().map_err(|_| anyhow!("a client panicked"))?;
         }
-        let (samples, rotations) = watched?;
-        anyhow::Ok((samples, rotations, found, misdeeds))
+        anyhow::Ok((watched?, found, misdeeds))
     })?;
+    let Watched { samples, rotations, untold, unnoticed } = watched;
     println!("  {misdeeds} faulty connections, {rotations} rotations of the log");
+    verdicts.none("rotations that the log did not notice by itself", unnoticed, untold);
     judge_answers(verdicts, &found);
     judge_memory(verdicts, &samples, terms)?;
     println!("  {} descriptors when all have left", descriptors(server.pid())?);
@@ -75,21 +79,49 @@ pub(super) fn run(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
     log::judge(verdicts, server.dir(), &found)
 }
 
+/// What was seen while it lasted.
+#[derive(Default)]
+struct Watched {
+    /// Resident memory in KiB.
+    samples: Vec<u64>,
+    rotations: usize,
+    /// Of those, the ones of which the server was not told, and those that it did not notice.
+    untold: usize,
+    unnoticed: usize,
+}
+
 /// Samples memory and rotates the log as long as it lasts.
-fn watch(server: &Server, lasts: Duration, terms: &Terms) -> Result<(Vec<u64>, usize)> {
+fn watch(server: &Server, lasts: Duration, terms: &Terms) -> Result<Watched> {
     let start = Instant::now();
-    let (mut samples, mut rotations) = (Vec::new(), 0);
-    while start.elapsed() < lasts {
+    let mut watched = Watched::default();
+    let mut untold_since = None;
+    while start.elapsed() < lasts || untold_since.is_some() {
         terms.check_time()?;
         thread::sleep(SAMPLE);
-        samples.push(Memory::of(server.pid()).context("the server has died")?.resident);
-        if start.elapsed() > ROTATE * (rotations as u32 + 1) {
-            log::rotate(server.dir(), rotations)?;
-            rotations += 1;
-            server.signal(Signal::HUP)?;
+        let memory = Memory::of(server.pid()).context("the server has died")?;
+        watched.samples.push(memory.resident);
+        if let Some(since) = untold_since {
+            let noticed = log::is_there(server.dir());
+            if !noticed && Instant::now() < since + NOTICE_MAX {
+                continue;
+            }
+            if !noticed {
+                watched.unnoticed += 1;
+                server.signal(Signal::HUP)?;
+            }
+            untold_since = None;
+        } else if start.elapsed() > ROTATE * (watched.rotations as u32 + 1) {
+            log::rotate(server.dir(), watched.rotations)?;
+            watched.rotations += 1;
+            if watched.rotations.is_multiple_of(2) {
+                server.signal(Signal::HUP)?;
+            } else {
+                watched.untold += 1;
+                untold_since = Some(Instant::now());
+            }
         }
     }
-    Ok((samples, rotations))
+    Ok(watched)
 }
 
 fn judge_answers(verdicts: &mut Verdicts, found: &[Found]) {

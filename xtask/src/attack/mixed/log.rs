@@ -9,10 +9,15 @@ use anyhow::{Context, Result};
 use super::clients::Found;
 use crate::trial::Verdicts;
 
-/// Gives the log another name, as a program that rotates logs does before it sends SIGHUP.
+/// Gives the log another name, as a program that rotates logs does.
 pub(super) fn rotate(dir: &Path, number: usize) -> Result<()> {
     let from = dir.join("access.log");
     fs::rename(&from, dir.join(format!("access.log.{number}"))).context("rotating the log")
+}
+
+/// Whether there is a log, as there is again once the server has noticed.
+pub(super) fn is_there(dir: &Path) -> bool {
+    dir.join("access.log").exists()
 }
 
 /// Looks for the line of each answer.
