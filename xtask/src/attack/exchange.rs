@@ -70,10 +70,15 @@ impl Talk {
 
     /// Sends a request, and reads the answer to its end. A HEAD has none of its length.
     pub(super) fn exchange(&mut self, head: &str, content: &[u8]) -> Outcome {
-        // An answer may come before all is sent, and the connection's end may follow it.
-        let sent = self.stream.write_all(head.as_bytes());
-        let _ = sent.and_then(|()| self.stream.write_all(content));
+        self.send(head.as_bytes());
+        self.send(content);
         self.answer()
+    }
+
+    /// Sends a part of a request.
+    pub(super) fn send(&mut self, octets: &[u8]) {
+        // An answer may come before all is sent, and the connection's end may follow it.
+        let _ = self.stream.write_all(octets);
     }
 
     /// Of a connection that was [`Closed`](Outcome::Closed): whether the other side had read all
