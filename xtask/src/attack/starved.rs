@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
-use crate::trial::client::Client;
+use crate::trial::client::{Client, Unanswered};
 use crate::trial::crowd::{Line, Member};
 use crate::trial::gauge::{descriptors, processor_time};
 use crate::trial::server::Server;
@@ -39,12 +39,12 @@ struct Answers {
     /// 503.
     refused: usize,
     not_found: usize,
-    /// Wrong content, or a status that says something else.
+    /// Wrong content, a status that says something else, or an answer that was cut.
     wrong: usize,
     /// Connections that ended in place of the answer to their first request.
     ended: usize,
     /// Connections that ended while they were idle between two requests, to make room for others:
-    /// who finds that out by asking asks again.
+    /// who finds that out by asking asks again. No octet of an answer has come.
     given_up: usize,
     /// Requests that had no answer for ten seconds.
     silent: usize,
@@ -80,7 +80,7 @@ fn starve(
     verdicts.none(&format!("{what}: connections that ended without a word"), ended, all);
     verdicts.none(&format!("{what}: requests not answered in 10 s"), silent, all);
     verdicts.none(&format!("{what}: 404 for a file that is there"), not_found, all);
-    verdicts.none(&format!("{what}: wrong answers"), wrong, all);
+    verdicts.none(&format!("{what}: wrong or cut answers"), wrong, all);
     if serves {
         verdicts.claim(&format!("{what}: some are served"), whole > 0, &format!("{whole}"));
     }
@@ -165,9 +165,15 @@ fn ask_on(server: &Server, client: usize, end: Instant) -> Answers {
                     }
                     break;
                 }
-                Err(_) => {
+                Err(error) => {
                     match request {
                         _ if asked.elapsed() >= SILENT => found.silent += 1,
+                        _ if !error.is::<Unanswered>() => {
+                            if found.wrong == 0 {
+                                println!("  client {client}: a cut answer: {error:#}");
+                            }
+                            found.wrong += 1;
+                        }
                         0 => found.ended += 1,
                         _ => found.given_up += 1,
                     }
