@@ -10,8 +10,8 @@ use anyhow::{Result, anyhow};
 use super::crowds::FILE;
 use crate::trial::beside::beside;
 use crate::trial::client::Client;
-use crate::trial::crowd::{Line, Member};
-use crate::trial::gauge::{Latencies, Memory};
+use crate::trial::crowd::{Line, Member, Seen};
+use crate::trial::gauge::{Latencies, Memory, sockets};
 use crate::trial::server::Server;
 use crate::trial::{Terms, Verdicts};
 
@@ -32,6 +32,7 @@ const HEAD_MS_MAX: f64 = 250.0;
 pub(super) fn run(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
     let args = ["--workers", "2", "--max-connections", "2000"];
     let mut server = Server::start(&args, fill)?;
+    let open_before = sockets(server.pid())?;
     let mut warm = Client::connect(server.addr)?;
     (0..100).try_for_each(|_| warm.fetch("/file", &FILE))?;
     let lasts = Duration::from_secs(terms.pick(5, 20));
@@ -43,14 +44,22 @@ pub(super) fn run(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
     println!("  the longest was to be of {} octets", answers.longest);
     verdicts.none("ranges that were not answered 200 or 206", answers.wrong, answers.count);
     let most = LARGE_BYTES + PARTS_BYTES_MAX;
-    let name = "octets of the longest answer";
+    let name = "octets that the longest answer was to have";
     verdicts.claim(name, answers.longest <= most, &format!("{}, bound {most}", answers.longest));
     verdicts.under("p99 of heads of many ranges", answers.heads.p99(), HEAD_MS_MAX, "ms");
 
-    let (members, found) = beside(server.addr, "/file", &FILE, || hold(&server, lasts))?;
+    read_whole(verdicts, &server)?;
+
+    let (mut members, found) = beside(server.addr, "/file", &FILE, || hold(&server, lasts))?;
     found.judge(verdicts, "many ranges that nobody reads");
+    let open = sockets(server.pid())?.saturating_sub(open_before);
     let grown = Memory::of(server.pid())?.resident.saturating_sub(before) as f64;
-    let each = grown / HOLDING as f64;
+    // Memory for each means something only if they are there, and answered.
+    let name = "connections of these that the server has";
+    verdicts.claim(name, open >= HOLDING, &format!("{open}, at least {HOLDING}"));
+    let unanswered = members.iter_mut().map(has_answer).filter(|has| !has).count();
+    verdicts.none("of these not answered 200 or 206", unanswered, HOLDING);
+    let each = grown / (HOLDING - unanswered).max(1) as f64;
     verdicts.under("memory for each that asks for many ranges", each, HELD_KIB_MAX, "KiB");
     members.into_iter().for_each(Member::reset);
     let code = server.stop(Duration::from_secs(12))?;
@@ -84,6 +93,24 @@ fn values() -> Vec<String> {
             format!("{first}-{}", first + step - 1)
         }),
     ]
+}
+
+/// Takes an answer to each value to the end of the connection: what counts is what comes, whatever
+/// the head says.
+fn read_whole(verdicts: &mut Verdicts, server: &Server) -> Result<()> {
+    let most = LARGE_BYTES + PARTS_BYTES_MAX;
+    let (values, mut longest, mut false_lengths) = (values(), 0, 0);
+    for value in &values {
+        let mut client = Client::connect(server.addr)?;
+        let head = client.ask("/large", &format!("Range: {value}\r\nConnection: close\r\n"))?;
+        let octets = client.count_to_end(most + 1)?;
+        longest = octets.max(longest);
+        false_lengths += usize::from(octets != head.length);
+    }
+    let name = "octets of the longest answer that was read to its end";
+    verdicts.claim(name, longest <= most, &format!("{longest}, bound {most}"));
+    verdicts.none("answers that were not as long as they said", false_lengths, values.len());
+    Ok(())
 }
 
 /// What was answered.
@@ -152,4 +179,12 @@ fn hold(server: &Server, lasts: Duration) -> Result<Vec<Member>> {
     }
     thread::sleep(lasts);
     Ok(members)
+}
+
+/// Whether a client that has read nothing has the beginning of an answer that it may have.
+fn has_answer(member: &mut Member) -> bool {
+    let mut start = [0; 13];
+    let seen = member.read(&mut start);
+    let is_right = start.starts_with(b"HTTP/1.1 200 ") || start.starts_with(b"HTTP/1.1 206 ");
+    seen == Seen::Moved(start.len()) && is_right
 }

@@ -1,7 +1,7 @@
 //! The least of a client: one connection, one GET after the other, the content counted or kept.
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -124,6 +124,11 @@ impl Client {
             left -= count as u64;
         }
         Ok(())
+    }
+
+    /// Reads to the end of the connection, at most `most` octets, and says how many came.
+    pub(crate) fn count_to_end(&mut self, most: u64) -> Result<u64> {
+        Ok(io::copy(&mut (&self.0).take(most), &mut io::sink())?)
     }
 
     /// Whether the request that was sent is answered with 200.

@@ -45,6 +45,16 @@ pub(crate) fn descriptors(pid: u32) -> Result<usize> {
     Ok(fs::read_dir(&path).context(path)?.count())
 }
 
+/// How many sockets the process `pid` has open.
+pub(crate) fn sockets(pid: u32) -> Result<usize> {
+    let path = format!("/proc/{pid}/fd");
+    let is_socket = |entry: &fs::DirEntry| {
+        // One that is closed meanwhile is none.
+        fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"))
+    };
+    Ok(fs::read_dir(&path).context(path)?.flatten().filter(is_socket).count())
+}
+
 /// What the kernel holds for all TCP connections of this machine, in KiB. Others' are in it.
 pub(crate) fn tcp_memory() -> Result<u64> {
     let path = "/proc/net/sockstat";
@@ -159,5 +169,7 @@ mod tests {
         let memory = Memory::of(pid).unwrap();
         assert!(memory.anonymous > 0 && memory.resident >= memory.anonymous);
         assert!(descriptors(pid).unwrap() >= 3);
+        let _socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        assert!(sockets(pid).unwrap() >= 1 && sockets(pid).unwrap() < descriptors(pid).unwrap());
     }
 }
