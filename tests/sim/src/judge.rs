@@ -367,7 +367,8 @@ impl Case<'_> {
     /// Of a form that is refused nothing stays, unless what should have taken it back has failed,
     /// too.
     fn judge_undone(&self) -> Result<(), String> {
-        let failed = |call| self.ask.calls.contains(&Done { call, is_good: false });
+        let failed =
+            |call| self.ask.calls.iter().any(|done: &Done| done.call == call && !done.is_good);
         if failed(Call::Remove) || failed(Call::Name) && self.ask.faults > 1 {
             return Ok(());
         }

@@ -161,7 +161,8 @@ impl Stage {
         if let Some(serving) = &mut self.serving
             && Done::is_kept(call)
         {
-            serving.outcome.calls.push(Done { call, is_good: planned.is_ok() });
+            let done = Done { call, place: asked.place, is_good: planned.is_ok() };
+            keep(&mut serving.outcome.calls, done, self.planted);
         }
         match planned {
             Err(_) if self.planted == Planted::DeafSync && call == Call::Sync => Ok(usize::MAX),
@@ -204,6 +205,22 @@ impl Stage {
             serving.fails_on |= self.random.once_in(2);
         }
         Err(errno)
+    }
+}
+
+/// Keeps what was done; as if a sync had not been, where that is planted.
+fn keep(calls: &mut Vec<Done>, done: Done, planted: Planted) {
+    let forgets = match planted {
+        Planted::UnsyncedFile => done.makes_draft(),
+        Planted::EarlyName => done.call == Call::Name,
+        _ => false,
+    };
+    if forgets {
+        calls.pop_if(|last| last.syncs_draft());
+    }
+    let is_of_directory = done.call == Call::Sync && !done.syncs_draft();
+    if planted != Planted::UnsyncedName || !is_of_directory {
+        calls.push(done);
     }
 }
 

@@ -35,6 +35,12 @@ pub enum Planted {
     LongPiece,
     /// A sync that has failed is taken for one that has not.
     DeafSync,
+    /// Of the files of a form only the last is synced.
+    UnsyncedFile,
+    /// A file has its name before it is synced.
+    EarlyName,
+    /// A directory is not synced.
+    UnsyncedName,
 }
 
 /// What was noted of an exchange.

@@ -13,7 +13,7 @@ const SEEDS: u64 = 10_000;
 const PLANTED_WITHIN: u64 = 5_000;
 
 /// What is said of each planted fault where it is found.
-const PLANTED: [(Planted, &str); 11] = [
+const PLANTED: [(Planted, &str); 14] = [
     (Planted::WrongOffset, "octets (bytes"),
     (Planted::LostLine, ", but noted ["),
     (Planted::WrongCount, " octets noted of "),
@@ -25,6 +25,9 @@ const PLANTED: [(Planted, &str); 11] = [
     (Planted::Hoard, " octets are held for one client"),
     (Planted::LongPiece, " octets of content were held"),
     (Planted::DeafSync, " although a sync had failed"),
+    (Planted::UnsyncedFile, " although the next file was begun before one was synced"),
+    (Planted::EarlyName, " although it had its name before it was synced"),
+    (Planted::UnsyncedName, " although its directory was not synced"),
 ];
 
 /// The server's code that asks before it makes a call.
