@@ -295,6 +295,9 @@ impl Line {
             if is_file && lent.random.once_in(24) {
                 return Flush::Cold;
             }
+            if is_file && lent.planted == Planted::Cut && lent.random.once_in(50) {
+                return Flush::Broken(Cause::Shortened);
+            }
             if is_file && lent.random.once_in(lent.fails) {
                 return Flush::Broken(Cause::Unread);
             }

@@ -2,6 +2,7 @@
 //! be told to do wrong, so that it can be seen whether anybody notices.
 
 use std::collections::BTreeMap;
+use std::mem::ManuallyDrop;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fileserve::Files;
@@ -41,6 +42,14 @@ pub enum Planted {
     EarlyName,
     /// A directory is not synced.
     UnsyncedName,
+    /// A file that is there is answered with 404.
+    FalseNotFound,
+    /// A form of a page is answered with 200, and not kept.
+    LostForm,
+    /// A response is cut in its middle for no reason.
+    Cut,
+    /// A file that has not come whole is left where it is.
+    Leak,
 }
 
 /// What was noted of an exchange.
@@ -89,6 +98,9 @@ impl Witness {
                 let body = Body::File(Arc::clone(file), part.start - 1..part.end - 1);
                 response.body(body)
             }
+            Body::File(..) if self.planted == Planted::FalseNotFound => {
+                Response::new(Status::NOT_FOUND)
+            }
             _ => response,
         }
     }
@@ -129,7 +141,13 @@ impl Handler for Witness {
             Answer::Receive(receiver)
                 if self.planted == Planted::EarlyAnswer && request.head.method == Method::Put =>
             {
-                Answer::Receive(Box::new(Hasty(Some(receiver))))
+                Answer::Receive(Box::new(Hasty(Some(receiver), Status::NO_CONTENT)))
+            }
+            Answer::Receive(receiver) if self.planted == Planted::LostForm && is_form(request) => {
+                Answer::Receive(Box::new(Hasty(Some(receiver), Status::OK)))
+            }
+            Answer::Receive(real) if self.planted == Planted::Leak => {
+                Answer::Receive(Box::new(Leaky(ManuallyDrop::new(real))))
             }
             receive => receive,
         }
@@ -145,6 +163,12 @@ impl Handler for Witness {
         let line = Line { connection, request, status, sent: exchange.sent };
         self.notes().lines.push(line);
     }
+}
+
+/// Whether it is a form of a page.
+fn is_form(request: &Request<'_>) -> bool {
+    let media_type = request.head.fields.first("content-type");
+    media_type.is_some_and(|media_type| media_type.ends_with(b"urlencoded"))
 }
 
 /// Notes how much a session has held: it hands over all of it.
@@ -186,8 +210,8 @@ impl Receiver for Gathering {
     }
 }
 
-/// Answers before it is done, once in a while.
-struct Hasty(Option<Box<dyn Receiver>>);
+/// Answers with a status before it is done, once in a while.
+struct Hasty(Option<Box<dyn Receiver>>, Status);
 
 impl Receiver for Hasty {
     fn receive(&mut self, octets: &[u8]) -> Result<(), Response> {
@@ -197,7 +221,20 @@ impl Receiver for Hasty {
     fn finish(mut self: Box<Self>, request: &Request<'_>) -> Response {
         match self.0.take() {
             Some(real) if !request.head.octets().len().is_multiple_of(4) => real.finish(request),
-            _ => Response::new(Status::NO_CONTENT),
+            _ => Response::new(self.1),
         }
+    }
+}
+
+/// Leaves all as it is when it is given up.
+struct Leaky(ManuallyDrop<Box<dyn Receiver>>);
+
+impl Receiver for Leaky {
+    fn receive(&mut self, octets: &[u8]) -> Result<(), Response> {
+        self.0.receive(octets)
+    }
+
+    fn finish(self: Box<Self>, request: &Request<'_>) -> Response {
+        ManuallyDrop::into_inner(self.0).finish(request)
     }
 }

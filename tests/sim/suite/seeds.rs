@@ -13,7 +13,7 @@ const SEEDS: u64 = 10_000;
 const PLANTED_WITHIN: u64 = 5_000;
 
 /// What is said of each planted fault where it is found.
-const PLANTED: [(Planted, &str); 14] = [
+const PLANTED: [(Planted, &str); 19] = [
     (Planted::WrongOffset, "octets (bytes"),
     (Planted::LostLine, ", but noted ["),
     (Planted::WrongCount, " octets noted of "),
@@ -28,6 +28,11 @@ const PLANTED: [(Planted, &str); 14] = [
     (Planted::UnsyncedFile, " although the next file was begun before one was synced"),
     (Planted::EarlyName, " although it had its name before it was synced"),
     (Planted::UnsyncedName, " although its directory was not synced"),
+    (Planted::FalseNotFound, "404 with "),
+    (Planted::LostForm, "200, and the form is kept 0 times"),
+    (Planted::Cut, " ends Shortened for no reason"),
+    (Planted::Leak, " is left over"),
+    (Planted::Leak, " is still open"),
 ];
 
 /// The server's code that asks before it makes a call.
