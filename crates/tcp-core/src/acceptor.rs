@@ -98,6 +98,8 @@ impl<S: Service> Acceptor<S> {
             let local = socket.local_addr().ok().filter(|local| !local.ip().is_unspecified());
             watched.push(Listener { socket, local, waiting: true });
         }
+        let mut spares = Spares::default();
+        spares.fill();
         Ok(Acceptor {
             listeners: watched,
             dealer,
@@ -106,7 +108,7 @@ impl<S: Service> Acceptor<S> {
             addresses: Addresses::new(limits.per_address),
             is_crowded: false,
             refused: Refused::new(limits.connections),
-            spares: Spares::default(),
+            spares,
             pause_until: None,
             complained: None,
         })

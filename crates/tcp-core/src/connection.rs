@@ -62,13 +62,32 @@ struct Owing {
     /// asked.
     before: u64,
     known: Taken,
+    /// When what is sent next was last found in memory, sent from it, or read in.
+    fresh: Instant,
+    /// Since when the connection has been away on the pool, if it is.
+    away: Option<Instant>,
 }
 
 impl Owing {
     fn new(now: Instant, socket: &TcpStream) -> Owing {
         // It can only fail when the connection is broken, which shows when it is sent to.
         let known = taken(socket).unwrap_or_default();
-        Owing { start: now, last: now, octets: 0, before: known.acknowledged, known }
+        let before = known.acknowledged;
+        Owing { start: now, last: now, octets: 0, before, known, fresh: now, away: None }
+    }
+
+    /// The connection is back from the pool: what that took is not the peer's time.
+    fn come_back(&mut self, now: Instant) {
+        let Some(away) = self.away.take() else { return };
+        let passed = now.saturating_duration_since(away);
+        (self.start, self.last) = (self.start + passed, self.last + passed);
+        self.fresh = now;
+    }
+
+    /// The kernel has taken so many octets.
+    fn took(&mut self, octets: u64, now: Instant) {
+        (self.last, self.fresh) = (now, now);
+        self.octets += octets;
     }
 
     /// Asks the kernel what the peer has taken. That it has taken something shows in what the
@@ -151,10 +170,16 @@ impl<S: Session> Connection<S> {
         if self.output.is_empty() {
             std::mem::swap(&mut self.output, lent.output);
         }
+        if let Some(owing) = &mut self.owing {
+            owing.come_back(lent.now.instant);
+        }
         let turn = catch_unwind(AssertUnwindSafe(|| self.run(ready, lent))).unwrap_or_else(|_| {
             self.panicked();
             Turn::Closed
         });
+        if let (Turn::Pool(_), Some(owing)) = (&turn, &mut self.owing) {
+            owing.away = Some(lent.now.instant);
+        }
         if self.output.is_empty() {
             // Also when it was not borrowed in this turn: nobody idle keeps a buffer.
             *lent.output = std::mem::take(&mut self.output);
@@ -205,8 +230,9 @@ impl<S: Session> Connection<S> {
                 (Flush::Done, _) => self.owing = None,
                 // What the pool does need not wait for the peer: the output travels along.
                 (Flush::Full, Some(lane)) => return Turn::Pool(lane),
-                // Too slow: reset, so that the kernel lets go of its bytes too.
-                (Flush::Full, _) if self.is_due(lent) && self.takes_too_little(lent) => {
+                // Too slow: reset, so that the kernel lets go of its bytes too. Whether the file is
+                // in memory does not matter then.
+                (Flush::Full | Flush::Cold, _) if self.takes_too_little(lent) => {
                     self.wait = Wait::Abort;
                     return Turn::Closed;
                 }
@@ -374,8 +400,12 @@ impl<S: Session> Connection<S> {
         self.due(lent.limits).is_some_and(|due| due <= lent.now.instant)
     }
 
-    /// Whether the peer has taken too little of what it is owed, now that the kernel is asked.
+    /// Whether the peer has taken too little of what it is owed. The kernel is asked only when it
+    /// seems so.
     fn takes_too_little(&mut self, lent: &Lent<'_>) -> bool {
+        if self.owing.is_none() || !self.is_due(lent) {
+            return false;
+        }
         if let Some(owing) = &mut self.owing {
             owing.look(lent.now.instant, &self.socket);
         }
@@ -415,8 +445,6 @@ impl<S: Session> Connection<S> {
         if catch_unwind(work).is_err() {
             self.panicked();
         }
-        // The time that this took is not the peer's: how it takes what it is owed is judged anew.
-        self.owing = None;
     }
 
     /// The drain is over: what has not ended is reset, lest the peer take what it has got for all.

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::{getsockopt_impl, libc, setsockopt_impl, sockopt_impl};
 use rustix::event::EventfdFlags;
-use rustix::io::ReadWriteFlags;
+use rustix::io::{Errno, ReadWriteFlags};
 use rustix::net::{SendAncillaryBuffer, SendFlags};
 
 use crate::limits::PROBE_STEP;
@@ -18,8 +18,10 @@ use crate::limits::PROBE_STEP;
 pub(crate) enum Residence {
     /// It is in the page cache (or is the end of the file, which needs no page).
     Memory,
-    /// It is not, or the file system cannot tell.
+    /// It is not.
     Disk,
+    /// The file system cannot tell, as on a network, or in memory itself (tmpfs, `memfd_create`).
+    Unknown,
 }
 
 // The calls themselves are in the macro: no safe crate has these options ready made.
@@ -121,18 +123,23 @@ pub(crate) fn send_file(
 /// and whoever sends it waits for the disk.
 pub(crate) fn residence(file: &File, range: Range<u64>, is_last: bool) -> Residence {
     let boundaries = (range.start / PROBE_STEP + 1) * PROBE_STEP..range.end;
-    let mut offsets = iter::once(range.start)
+    let offsets = iter::once(range.start)
         .chain(boundaries.step_by(PROBE_STEP as usize))
         .chain(is_last.then(|| range.end.saturating_sub(1)));
-    if offsets.all(|at| is_resident(file, at)) { Residence::Memory } else { Residence::Disk }
+    let elsewhere = offsets.map(|at| residence_at(file, at)).find(|it| *it != Residence::Memory);
+    elsewhere.unwrap_or(Residence::Memory)
 }
 
-/// Whether the page with octet `offset` is in memory.
-fn is_resident(file: &File, offset: u64) -> bool {
+/// Where the page with octet `offset` is.
+fn residence_at(file: &File, offset: u64) -> Residence {
     let mut octet = [0];
     let parts = &mut [IoSliceMut::new(&mut octet)];
-    // Whatever is wrong with the file besides shows on the pool thread that reads it.
-    rustix::io::preadv2(file, parts, offset, ReadWriteFlags::NOWAIT).is_ok()
+    match rustix::io::preadv2(file, parts, offset, ReadWriteFlags::NOWAIT) {
+        Ok(_) => Residence::Memory,
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Residence::Unknown,
+        // Whatever is wrong with the file besides shows on the pool thread that reads it.
+        Err(_) => Residence::Disk,
+    }
 }
 
 /// Lets the other threads of this process have the processor first. What the pool does for long is
@@ -185,6 +192,9 @@ mod tests {
             file.write_all(&[7; 4096]).expect("room on the disk");
         }
         file.sync_all().expect("written back");
+        if residence(&file, 0..STEP, true) == Residence::Unknown {
+            return; // A file system that lives in memory.
+        }
         assert_eq!(residence(&file, 0..STEP, true), Residence::Memory);
         // No page but those that are read.
         fadvise(&file, 0, None, Advice::Random).expect("a hint");
@@ -199,9 +209,8 @@ mod tests {
             }
         };
         leave_hole(0..STEP);
-        if is_resident(&file, 0) {
-            // A file system that lives in memory, where no page can be dropped.
-            return;
+        if residence_at(&file, 0) == Residence::Memory {
+            return; // One whose pages cannot be dropped.
         }
         for start in (0..STEP).step_by(HOLE as usize) {
             for (from, to) in [(0, STEP), (start, start + HOLE)] {
@@ -227,7 +236,15 @@ mod tests {
     fn any_range_can_be_asked_for() {
         let file = tempfile::tempfile().expect("a temporary file");
         for range in [0..0, 0..1, 5..PROBE_STEP, PROBE_STEP..PROBE_STEP + 1] {
-            assert_eq!(residence(&file, range, true), Residence::Memory);
+            assert_ne!(residence(&file, range, true), Residence::Disk);
         }
+    }
+
+    #[test]
+    fn a_file_in_memory_alone_cannot_tell_and_is_no_disk() {
+        let file = rustix::fs::memfd_create(c"test", rustix::fs::MemfdFlags::CLOEXEC);
+        let mut file = File::from(file.expect("every Linux has it"));
+        file.write_all(&[7; 100]).expect("room");
+        assert_ne!(residence(&file, 0..100, true), Residence::Disk);
     }
 }

@@ -52,17 +52,22 @@ impl<S: Session> Connection<S> {
                 }
                 Segment::File { file, next, end, warm } => {
                     let most = (*end - *next).min(FILE_STEP).min(*budget as u64);
-                    if self.owing.as_ref().is_some_and(|owing| now > owing.last + WARM_FOR) {
-                        *warm = *next;
-                    }
-                    // What is known to be in memory goes first, and is not looked at again.
-                    if *warm <= *next {
+                    let owing = self.owing.as_mut();
+                    let is_stale = owing.as_ref().is_some_and(|it| now > it.fresh + WARM_FOR);
+                    // What is known to be in memory goes first, and is not looked at again, unless
+                    // its peer has given the kernel time to drop it.
+                    if *warm <= *next || is_stale {
                         let part = *next..*next + most;
                         let is_last = part.end == *end;
-                        if sys::residence(file, part, is_last) == Residence::Disk {
-                            return Flush::Cold;
+                        match sys::residence(file, part, is_last) {
+                            Residence::Memory => {
+                                *warm = *next + most;
+                                owing.into_iter().for_each(|owing| owing.fresh = now);
+                            }
+                            // What was read in passes for being there.
+                            Residence::Unknown if *warm > *next => {}
+                            Residence::Disk | Residence::Unknown => return Flush::Cold,
                         }
-                        *warm = *next + most;
                     }
                     let step = most.min(*warm - *next);
                     let sent = retry(|| sys::send_file(&self.socket, file, *next, step as usize));
@@ -91,8 +96,7 @@ impl<S: Session> Connection<S> {
                 Ok(count) => {
                     *budget = budget.saturating_sub(count);
                     if let Some(owing) = &mut self.owing {
-                        owing.last = now;
-                        owing.octets += count as u64;
+                        owing.took(count as u64, now);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.writable = false,

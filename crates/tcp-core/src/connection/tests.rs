@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mio::Poll;
-use rustix::fs::{Advice, fadvise};
+use rustix::fs::{Advice, MemfdFlags, fadvise, memfd_create};
 
 use super::*;
+use crate::Pace;
 use crate::limits::WARM_FOR;
 use crate::sys::{Residence, residence};
 
@@ -93,9 +94,8 @@ fn what_was_in_memory_is_looked_up_again_for_who_has_taken_nothing_since() {
     file.sync_all().expect("written back");
     let drop_pages = || fadvise(&file, 0, None, Advice::DontNeed).expect("a hint");
     drop_pages();
-    if residence(&file, 7 * MIB..8 * MIB, true) == Residence::Memory {
-        // A file system that lives in memory, where no page can be dropped.
-        return;
+    if residence(&file, 7 * MIB..8 * MIB, true) != Residence::Disk {
+        return; // A file system that lives in memory.
     }
     // The kernel may keep pages that it is busy with, so it may take a few tries.
     let seen = (0..20).any(|_| {
@@ -121,6 +121,77 @@ fn what_was_in_memory_is_looked_up_again_for_who_has_taken_nothing_since() {
         true
     });
     assert!(seen);
+}
+
+/// A file of 8 MiB in memory alone, of which nobody can tell where it is.
+fn in_memory() -> File {
+    let file = memfd_create(c"test", MemfdFlags::CLOEXEC).expect("every Linux has it");
+    let mut file = File::from(file);
+    file.write_all(&vec![7; 8 * MIB as usize]).expect("room");
+    file
+}
+
+/// Gives it turns at `now`, and the pool's, until it waits for its peer or its session's work.
+fn go_on(connection: &mut Connection<Waits>, now: Instant) -> Turn {
+    loop {
+        match turn(connection, now) {
+            Turn::Again => {}
+            Turn::Pool(Lane::Short) => connection.block(),
+            turn => return turn,
+        }
+    }
+}
+
+#[test]
+fn who_takes_nothing_is_cut_whatever_the_file_is_on() {
+    let mut on_disk = tempfile::tempfile().expect("a temporary file");
+    on_disk.write_all(&vec![7; 8 * MIB as usize]).expect("room on the disk");
+    on_disk.sync_all().expect("written back");
+    for file in [on_disk, in_memory()] {
+        let pages = file.try_clone().expect("a descriptor");
+        let (mut connection, _peer) = owing(file, 0..8 * MIB, Wait::Drain);
+        let start = Instant::now();
+        assert_eq!(go_on(&mut connection, start), Turn::Parked, "it takes only so much at once");
+        fadvise(&pages, 0, None, Advice::DontNeed).expect("a hint");
+        let Pace { stall, .. } = Pace::default();
+        // The first look may find that something has been acknowledged since.
+        let looks = [start + stall, start + 3 * stall].map(|now| turn(&mut connection, now));
+        assert!(looks.contains(&Turn::Closed), "{looks:?}");
+    }
+}
+
+#[test]
+fn the_time_on_the_pool_is_not_the_peers() {
+    let (mut connection, _peer) = owing(in_memory(), 0..8 * MIB, Wait::LongPool);
+    let start = Instant::now();
+    let Pace { stall, .. } = Pace::default();
+    assert_eq!(go_on(&mut connection, start), Turn::Pool(Lane::Long), "with what it owes");
+    connection.block();
+    let back = start + 10 * stall;
+    assert_eq!(go_on(&mut connection, back), Turn::Parked);
+    assert_eq!(turn(&mut connection, back + 3 * stall), Turn::Closed);
+}
+
+#[test]
+fn what_cannot_be_looked_up_is_read_in_once() {
+    let (mut connection, mut peer) = owing(in_memory(), 0..8 * MIB, Wait::Drain);
+    peer.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket");
+    let (mut now, mut pool) = (Instant::now(), 0);
+    while connection.output.len() > 0 {
+        now += 2 * WARM_FOR;
+        match turn(&mut connection, now) {
+            Turn::Pool(_) => {
+                connection.block();
+                pool += 1;
+            }
+            Turn::Parked => {
+                // As slow as makes what was found stale each time.
+                let _ = std::io::Read::read(&mut peer, &mut [0; 32 * 1024]).expect("it was sent");
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(pool, 8, "a megabyte each time");
 }
 
 #[test]
