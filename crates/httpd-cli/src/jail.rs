@@ -88,7 +88,7 @@ impl Rules {
         Rules(rules)
     }
 
-    /// For the thread that writes the log. It opens the log's path anew when it is told to, and
+    /// For the thread that writes the log. It opens the log's path anew after a rotation, and
     /// that makes a file: so it may make files in its directory. What is no regular file, as a FIFO
     /// or a device, is opened by itself.
     pub(crate) fn for_log(args: &Args) -> Rules {

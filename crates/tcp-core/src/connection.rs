@@ -14,10 +14,11 @@ use crate::limits::{STEP_COST, WIDE_TURNS, later};
 use crate::pool::{Errand, Lane};
 use crate::room::{Permit, Room};
 use crate::slots::Ready;
-use crate::sys::{Taken, taken};
 use crate::{Accepted, Input, Limits, Now, Output, Session, Tick, Wait};
+use owing::Owing;
 use sending::{Flush, warm};
 
+mod owing;
 mod sending;
 
 /// A connection: its socket, its session, and what is on the way between them.
@@ -50,62 +51,6 @@ pub(crate) struct Connection<S> {
     is_cold: bool,
     /// The session has panicked: what it holds may be half done, so it is asked nothing more.
     panicked: bool,
-}
-
-/// How a peer takes what it is owed, since it first did not take all of it at once.
-struct Owing {
-    start: Instant,
-    last: Instant,
-    /// Octets that the kernel has taken for it since.
-    octets: u64,
-    /// How many it had acknowledged at the start, and how far it was when the kernel was last
-    /// asked.
-    before: u64,
-    known: Taken,
-    /// When what is sent next was last found in memory, sent from it, or read in.
-    fresh: Instant,
-    /// Since when the connection has been away on the pool, if it is.
-    away: Option<Instant>,
-}
-
-impl Owing {
-    fn new(now: Instant, socket: &TcpStream) -> Owing {
-        // It can only fail when the connection is broken, which shows when it is sent to.
-        let known = taken(socket).unwrap_or_default();
-        let before = known.acknowledged;
-        Owing { start: now, last: now, octets: 0, before, known, fresh: now, away: None }
-    }
-
-    /// The connection is back from the pool: what that took is not the peer's time.
-    fn come_back(&mut self, now: Instant) {
-        let Some(away) = self.away.take() else { return };
-        let passed = now.saturating_duration_since(away);
-        (self.start, self.last) = (self.start + passed, self.last + passed);
-        self.fresh = now;
-    }
-
-    /// The kernel has taken so many octets.
-    fn took(&mut self, octets: u64, now: Instant) {
-        (self.last, self.fresh) = (now, now);
-        self.octets += octets;
-    }
-
-    /// Asks the kernel what the peer has taken. That it has taken something shows in what the
-    /// kernel has room for only after a while, which may be longer than it has. When it did so is
-    /// not known: it passes for now.
-    fn look(&mut self, now: Instant, socket: &TcpStream) {
-        let Ok(known) = taken(socket) else { return };
-        if known.acknowledged > self.known.acknowledged {
-            (self.last, self.known) = (now, known);
-        }
-    }
-
-    /// Octets that count as taken: those that the kernel has taken for the peer, or that it has
-    /// acknowledged, if more; and what it may have read before it tells.
-    fn taken(&self) -> u64 {
-        let acknowledged = self.known.acknowledged - self.before;
-        self.octets.max(acknowledged).saturating_add(self.known.segment_bytes)
-    }
 }
 
 /// How a turn ends.
@@ -373,9 +318,7 @@ impl<S: Session> Connection<S> {
     /// what it is owed, then for the end of a linger, and only then for what the session wants.
     pub(crate) fn due(&self, limits: &Limits) -> Option<Instant> {
         match (&self.owing, self.linger_until, self.wait) {
-            (Some(owing), _, _) => {
-                Some(limits.pace.deadline(owing.start, owing.last, owing.taken()))
-            }
+            (Some(owing), _, _) => Some(owing.deadline(&limits.pace)),
             (None, Some(until), _) => Some(until),
             (None, None, Wait::Read { deadline } | Wait::Idle { deadline, .. }) => Some(deadline),
             _ => None,

@@ -41,7 +41,7 @@ pub(crate) trait Errand: Send + 'static {
     fn block(&mut self);
     /// Is to end without it.
     fn give_up(&mut self);
-    /// Ends, since its worker has.
+    /// Ends the connection, since its worker is no more, on whichever thread notices.
     fn end(self);
 }
 

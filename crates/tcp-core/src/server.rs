@@ -193,8 +193,7 @@ impl Running {
     /// A pool thread that is still blocked then is left behind; it can reach nothing any more.
     ///
     /// # Errors
-    /// When nobody has asked for the stop: a thread could not go on, and the server has stopped for
-    /// that.
+    /// When a thread could not go on: the server has stopped for that, if nobody had asked for it.
     pub fn join(self) -> io::Result<()> {
         let mut ended = Ok(());
         for thread in self.threads {

@@ -119,6 +119,7 @@ impl Writer {
             // When the old file would not take everything, the new one gets whole lines.
             self.pending.rewind_to_line();
             self.flush();
+            self.looked.was_gone = false;
         }
         Ok(())
     }
@@ -144,9 +145,7 @@ impl Writer {
             }
             Err(error) if !was_told => {
                 self.looked.told = true;
-                log::error!(
-                    "access log: it was renamed or deleted, and there is no other: {error}"
-                );
+                log::error!("access log: renamed or deleted, and not to be opened anew: {error}");
             }
             Err(_) => {}
         }

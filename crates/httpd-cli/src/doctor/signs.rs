@@ -111,7 +111,7 @@ const BACKUP_WORDS: &[&str] = &["backup", "backups", "bak", "htdocs", "wwwroot"]
 
 /// ...or nothing but one of these.
 const BACKUP_NAMES: &[&str] =
-    &["www", "site", "website", "public_html", "html", "db", "database", "dump", "sql"];
+    &["www", "site", "website", "public_html", "db", "database", "dump", "sql"];
 
 const PRIVATE_KEY: &str = "a private key, by its name";
 const DUMP: &str = "a database's content";

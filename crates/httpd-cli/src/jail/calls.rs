@@ -97,6 +97,8 @@ mod list {
         SYS_finit_module,
         SYS_delete_module,
         SYS_kexec_load,
+        SYS_kexec_file_load,
+        SYS_quotactl,
         SYS_reboot,
         SYS_swapon,
         SYS_swapoff,

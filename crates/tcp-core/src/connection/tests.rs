@@ -177,7 +177,7 @@ fn what_cannot_be_looked_up_is_read_in_once() {
     let (mut connection, mut peer) = owing(in_memory(), 0..8 * MIB, Wait::Drain);
     peer.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket");
     let (mut now, mut pool) = (Instant::now(), 0);
-    while connection.output.len() > 0 {
+    while !connection.output.is_empty() {
         now += 2 * WARM_FOR;
         match turn(&mut connection, now) {
             Turn::Pool(_) => {
