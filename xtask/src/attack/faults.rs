@@ -149,7 +149,7 @@ fn plan(setting: &Setting, profile: &Profile, terms: &Terms) -> Vec<Fault> {
 }
 
 /// Plays the scenario with one fault, and says what is wrong with what became of it; `None` when
-/// nothing did.
+/// nothing did, or what cannot fail has failed, and the server is alive.
 fn attempt(setting: &Setting, fault: &Fault) -> Result<Option<Vec<Complaint>>> {
     let mut server = setting.start()?;
     let tracer = Tracer::attach(&server, Some(fault))?;
@@ -162,7 +162,13 @@ fn attempt(setting: &Setting, fault: &Fault) -> Result<Option<Vec<Complaint>>> {
     }
     let log = tracer.detach()?;
     if log.injected() == 0 || log.impossible() > 0 || expected.is_void {
-        return Ok(None);
+        // What was answered says nothing. That it died, or serves nobody any more, does: but for
+        // a run in which all that failed is what cannot.
+        let mut after = Expected::default();
+        if log.injected() == 0 || log.injected() > log.impossible() {
+            setting.judge_alive(&mut server, &mut after)?;
+        }
+        return Ok((!after.complaints.is_empty()).then_some(after.complaints));
     }
     setting.judge_after(&mut server, &mut expected)?;
     Ok(Some(expected.complaints))

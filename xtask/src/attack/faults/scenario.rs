@@ -112,6 +112,8 @@ pub(super) struct Expected {
     pub(super) syncs_fail: bool,
     /// Whether a call has failed that cannot, so that nothing here means anything.
     pub(super) is_void: bool,
+    /// Whether calls have ceased to fail, so that every answer is waited for.
+    untraced: bool,
 }
 
 /// The large file: sent by `sendfile`.
@@ -138,11 +140,32 @@ impl Setting {
     /// After the fault: everything is as it was confirmed, and the server does what it is there
     /// for.
     pub(super) fn judge_after(&self, server: &mut Server, expected: &mut Expected) -> Result<()> {
-        if let Some(status) = server.ended()? {
-            expected.complain(Kind::Died, format!("it ended with status {status:?}"));
+        if is_dead(server, expected)? {
             return Ok(());
         }
         self.judge_disk(server, expected);
+        self.judge_serving(server, expected);
+        let code = server.stop(STOP_MAX)?;
+        if code != Some(0) {
+            expected.complain(Kind::BadExit, format!("{code:?}"));
+            return Ok(());
+        }
+        if let Err(why) = log::judge(server, &expected.answered) {
+            expected.complain(Kind::LostLine, why.to_string());
+        }
+        Ok(())
+    }
+
+    /// Of a run that is not judged otherwise: the server has not died, and serves.
+    pub(super) fn judge_alive(&self, server: &mut Server, expected: &mut Expected) -> Result<()> {
+        expected.untraced = true;
+        if !is_dead(server, expected)? {
+            self.judge_serving(server, expected);
+        }
+        Ok(())
+    }
+
+    fn judge_serving(&self, server: &Server, expected: &mut Expected) {
         let before = expected.complaints.len();
         let fields = self.fields;
         let mut asking = Asking { server, expected, talk: None, fields };
@@ -154,15 +177,6 @@ impl Setting {
                 asking.expected.complain(Kind::Stuck, text);
             }
         }
-        let code = server.stop(STOP_MAX)?;
-        if code != Some(0) {
-            expected.complain(Kind::BadExit, format!("{code:?}"));
-            return Ok(());
-        }
-        if let Err(why) = log::judge(server, &expected.answered) {
-            expected.complain(Kind::LostLine, why.to_string());
-        }
-        Ok(())
     }
 
     fn judge_disk(&self, server: &Server, expected: &mut Expected) {
@@ -204,6 +218,15 @@ impl Setting {
     }
 }
 
+/// Whether the server has ended, which is complained of.
+fn is_dead(server: &mut Server, expected: &mut Expected) -> Result<bool> {
+    let ended = server.ended()?;
+    if let Some(status) = ended {
+        expected.complain(Kind::Died, format!("it ended with status {status:?}"));
+    }
+    Ok(ended.is_some())
+}
+
 /// Who asks, on one connection as long as that goes.
 struct Asking<'a> {
     server: &'a Server,
@@ -236,7 +259,8 @@ impl Asking<'_> {
         let mut looked = start;
         let mut outcome = open.exchange(&head, content);
         while matches!(outcome, Outcome::Unanswered) && looked.elapsed() >= LOOK {
-            self.expected.is_void = Log::of(self.server).impossible() > 0;
+            let traced = !self.expected.untraced;
+            self.expected.is_void = traced && Log::of(self.server).impossible() > 0;
             if self.expected.is_void || start.elapsed() >= PATIENCE {
                 break;
             }
