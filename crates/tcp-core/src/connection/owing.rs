@@ -5,6 +5,7 @@ use std::time::Instant;
 use mio::net::TcpStream;
 
 use crate::Pace;
+use crate::limits::WARM_FOR;
 use crate::sys::{Taken, taken};
 
 /// How a peer takes what it is owed, since it first did not take all of it at once.
@@ -37,6 +38,11 @@ impl Owing {
         let passed = now.saturating_duration_since(away);
         (self.start, self.last) = (self.start + passed, self.last + passed);
         self.fresh = now;
+    }
+
+    /// Whether the kernel has had time to drop what was in memory.
+    pub(super) fn is_stale(&self, now: Instant) -> bool {
+        now > self.fresh + WARM_FOR
     }
 
     /// The kernel has taken so many octets.

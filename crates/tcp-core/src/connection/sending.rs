@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 
 use super::{Connection, Lent, Owing, retry};
-use crate::limits::{FILE_STEP, WARM_BYTES, WARM_FOR};
+use crate::limits::{FILE_STEP, WARM_BYTES};
 use crate::output::Segment;
 use crate::slots::Ready;
 use crate::sys::{self, Residence};
@@ -52,8 +52,7 @@ impl<S: Session> Connection<S> {
                 }
                 Segment::File { file, next, end, warm } => {
                     let most = (*end - *next).min(FILE_STEP).min(*budget as u64);
-                    let owing = self.owing.as_mut();
-                    let is_stale = owing.as_ref().is_some_and(|it| now > it.fresh + WARM_FOR);
+                    let is_stale = self.owing.as_ref().is_some_and(|owing| owing.is_stale(now));
                     // What is known to be in memory goes first, and is not looked at again, unless
                     // its peer has given the kernel time to drop it.
                     if *warm <= *next || is_stale {
@@ -62,7 +61,9 @@ impl<S: Session> Connection<S> {
                         match sys::residence(file, part, is_last) {
                             Residence::Memory => {
                                 *warm = *next + most;
-                                owing.into_iter().for_each(|owing| owing.fresh = now);
+                                if let Some(owing) = &mut self.owing {
+                                    owing.fresh = now;
+                                }
                             }
                             // What was read in passes for being there.
                             Residence::Unknown if *warm > *next => {}
