@@ -142,9 +142,7 @@ impl Server {
         }
         Ok(None)
     }
-}
 
-impl Server {
     /// What it has complained of since it listens; all of that once it has ended.
     pub(crate) fn complaints(&mut self) -> Result<Vec<String>> {
         if self.ended()?.is_some()
