@@ -18,7 +18,7 @@
 //! ```
 
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
@@ -340,21 +340,30 @@ impl Stderr {
         let shared = Arc::new(Stderr::default());
         let writer = Arc::clone(&shared);
         std::thread::spawn(move || {
-            let mut pipe = BufReader::new(pipe);
-            let mut line = Vec::new();
-            while pipe.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-                let text = String::from_utf8_lossy(&line);
-                let mut said = writer.lock();
-                said.listening.extend(listening_at(&text));
-                said.text.push_str(&text);
-                drop(said);
-                writer.news.notify_all();
-                line.clear();
+            let mut pipe = pipe;
+            let mut chunk = vec![0; 64 * 1024];
+            let mut rest = Vec::new();
+            while let Ok(length @ 1..) = pipe.read(&mut chunk) {
+                rest.extend_from_slice(&chunk[..length]);
+                let whole = rest.iter().rposition(|&octet| octet == b'\n').map_or(0, |at| at + 1);
+                writer.note(&rest.drain(..whole).collect::<Vec<_>>());
             }
+            writer.note(&rest);
             writer.lock().ended = true;
             writer.news.notify_all();
         });
         shared
+    }
+
+    /// Takes the lines that were read together all at once: what a server writes after the address
+    /// in one piece is there for who has waited for the address.
+    fn note(&self, lines: &[u8]) {
+        let text = String::from_utf8_lossy(lines);
+        let mut said = self.lock();
+        said.listening.extend(text.lines().filter_map(listening_at));
+        said.text.push_str(&text);
+        drop(said);
+        self.news.notify_all();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Said> {
@@ -430,6 +439,18 @@ mod tests {
         assert_eq!(status.code(), Some(7));
         assert!(server.stderr().ends_with("bye\n"));
         server.signal(Signal::TERM);
+    }
+
+    #[test]
+    fn what_is_said_together_with_the_address_is_there_at_once() {
+        let (_dir, stub) = script(
+            "printf 'listening at http://127.0.0.1:9/\\none\\ntwo' >&2; sleep 0.1\n\
+             printf ' three\\n' >&2; exec sleep 9",
+        );
+        for _ in 0..20 {
+            let server = Server::spawn(&stub, ServerOptions::new()).unwrap();
+            assert!(server.stderr().ends_with("\none\n"), "{}", server.stderr());
+        }
     }
 
     #[test]
