@@ -13,7 +13,7 @@ use fileserve::Access;
 use fileserve::access::Right;
 
 use crate::args::Args;
-use crate::serve::in_words;
+use crate::checks::in_words;
 use crate::typed::Quoted;
 
 /// Reads the file of `--auth`, if there is one.

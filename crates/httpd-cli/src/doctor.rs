@@ -21,8 +21,10 @@ use nix::unistd::{User, geteuid};
 
 use self::tree::{DEPTH_MAX, Finding, Findings, NAMES_MAX, Reader, Site};
 use crate::args::Args;
+use crate::checks;
 use crate::jail::{self, Jail, Jailed, Rules, Use};
 use crate::serve;
+use crate::settings;
 use crate::typed::Typed;
 use crate::usage;
 use crate::user::{self, Identity};
@@ -83,24 +85,24 @@ fn examine(args: &Args, typed: &Typed) -> Result<(String, bool)> {
     let is_root = geteuid().is_root();
     let user = args.protection.user.as_deref().map(user::find).transpose()?;
     let is_tried = user.is_none() || is_root;
-    serve::check_root(args, typed)?;
+    checks::root(args, typed)?;
     if is_tried {
-        serve::check_forms(args)?;
+        checks::forms(args)?;
     }
-    let access = serve::check_auth(args)?;
+    let access = checks::auth(args)?;
     let descriptors = serve::raise_descriptor_limit();
-    let limits = serve::limits(args, descriptors);
-    let busy = match serve::try_addresses(args, typed, &limits) {
+    let limits = settings::limits(args, descriptors);
+    let busy = match checks::addresses(args, typed, &limits) {
         Err(error) if is_tried => return Err(error),
         tried => tried.unwrap_or_default(),
     };
     if let Some(user) = user.as_ref().filter(|_| is_root) {
         user.assume()?;
-        serve::check_forms(args)?;
+        checks::forms(args)?;
     }
     if is_tried {
-        serve::check_log(args, typed)?;
-        serve::check_root(args, typed)?;
+        checks::log(args, typed)?;
+        checks::root(args, typed)?;
     }
     let root = args.root.canonicalize().with_context(|| args.root.display().to_string())?;
     let log = log_file(args);
@@ -294,7 +296,7 @@ fn rights(args: &Args, access: Option<&Access>) -> String {
 }
 
 fn hosts(args: &Args) -> String {
-    let Hosts { any, names } = serve::hosts(args);
+    let Hosts { any, names } = settings::hosts(args);
     if any {
         return "any is answered to".to_owned();
     }

@@ -6,7 +6,15 @@
 //! forms. Neither can be left. Of either, the kernel refuses what no running server asks for:
 //! further sockets, programs, and what reaches into other processes or the kernel.
 
+// seccompiler makes filters for these.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 mod calls;
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+mod calls {
+    pub(super) fn refuse() -> super::Jailed<()> {
+        super::Jailed::Unavailable("there are no seccomp filters for this architecture")
+    }
+}
 mod linux;
 
 use std::fmt::{self, Write as _};

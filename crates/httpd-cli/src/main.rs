@@ -1,11 +1,14 @@
 //! `httpd`: a directory on the web with one command. Arguments, wiring, signals; nothing else.
 
+mod announce;
 mod args;
 mod auth;
+mod checks;
 mod doctor;
 mod hash_password;
 mod jail;
 mod serve;
+mod settings;
 mod typed;
 mod usage;
 mod user;

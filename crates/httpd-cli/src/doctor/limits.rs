@@ -8,7 +8,7 @@ use tcp_core::Limits;
 
 use super::Report;
 use crate::args::Args;
-use crate::serve;
+use crate::settings;
 
 /// A section with all of them, of a process that may have so many file descriptors.
 pub(super) fn rows(report: &mut Report, args: &Args, descriptors: u64, limits: &Limits) {
@@ -26,26 +26,30 @@ fn of_connections(report: &mut Report, args: &Args, descriptors: u64, limits: &L
         None => "any number of connections (--max-per-address)".to_owned(),
         Some(count) => format!("{count} connections at once"),
     };
-    let asked = match serve::config(args).rate_per_address {
+    let asked = match settings::config(args).rate_per_address {
         None => "of requests (--rate-per-address)".to_owned(),
         Some(rate) => format!("{rate} requests/s on average"),
     };
     report.row("from one address", format_args!("{at_once}, {asked}"));
-    report.row("threads", format_args!("{} workers, {} for disks", limits.workers, limits.pool));
+    let workers = match limits.workers {
+        1 => "1 worker".to_owned(),
+        count => format!("{count} workers"),
+    };
+    report.row("threads", format_args!("{workers}, {} for disks", limits.pool));
     let rate = match limits.pace.rate {
         0 => "no least rate".to_owned(),
         rate => format!("{rate} bytes/s on average after {}", seconds(limits.pace.grace)),
     };
     let stall = seconds(limits.pace.stall);
     report.row("transfer", format_args!("cut after {stall} of nothing; {rate}"));
-    report.row("idle connection", seconds(serve::config(args).idle_timeout));
+    report.row("idle connection", seconds(settings::config(args).idle_timeout));
     let lingering = seconds(limits.linger);
     report.row("closing", format_args!("what still comes is thrown away, for {lingering}"));
     report.row("to stop", seconds(limits.drain));
 }
 
 fn of_requests(report: &mut Report, args: &Args) {
-    let config = serve::config(args);
+    let config = settings::config(args);
     report.row("request line", size(u64::from(config.limits.request_line_bytes)));
     report.row(
         "request head",
@@ -70,7 +74,7 @@ fn of_requests(report: &mut Report, args: &Args) {
 fn of_answers(report: &mut Report, args: &Args, descriptors: u64, limits: &Limits) {
     let long = format!("{LONG_LISTS_MAX} lists of more than {SHORT_NAMES} at once");
     report.row("a directory's list", format_args!("{LISTED_NAMES_MAX} names; {long}"));
-    let files = serve::files_kept(args, descriptors);
+    let files = settings::files_kept(args, descriptors);
     report.row(
         "kept",
         format_args!("{} in memory, {files} files open, by all workers", size(args.limits.cache)),
@@ -81,7 +85,7 @@ fn of_answers(report: &mut Report, args: &Args, descriptors: u64, limits: &Limit
 fn of_writing(report: &mut Report, args: &Args) {
     let writing = &args.writing;
     if args.writable || writing.forms.is_some() {
-        report.row("upload", size(serve::config(args).limits.content_bytes));
+        report.row("upload", size(settings::config(args).limits.content_bytes));
     }
     if args.writable {
         report.row("uploads at once", writing.uploads_max);
