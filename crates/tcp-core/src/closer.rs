@@ -4,9 +4,7 @@
 //! 463 ms for 1.5 GB on ext4, and no worker may wait that long.
 
 use std::fs::File;
-use std::io;
 use std::sync::Arc;
-use std::thread::{Builder, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -20,17 +18,8 @@ pub(crate) struct Closer {
 }
 
 impl Closer {
-    /// Starts the thread.
-    pub(crate) fn start() -> io::Result<(Closer, JoinHandle<io::Result<()>>)> {
-        let (closer, files) = Closer::pair();
-        let thread = Builder::new().name("closer".to_owned()).spawn(move || {
-            files.into_iter().for_each(drop);
-            Ok(())
-        })?;
-        Ok((closer, thread))
-    }
-
-    fn pair() -> (Closer, Receiver<File>) {
+    /// With what the thread is to drop.
+    pub(crate) fn new() -> (Closer, Receiver<File>) {
         let (files, closing) = bounded(CLOSING_MAX);
         (Closer { files }, closing)
     }
@@ -65,7 +54,7 @@ mod tests {
 
     #[test]
     fn only_the_last_reference_to_a_big_file_goes_to_the_thread() {
-        let (closer, closing) = Closer::pair();
+        let (closer, closing) = Closer::new();
         closer.let_go(file(), CLOSING_BYTES_MIN - 1);
         let held = file();
         closer.let_go(Arc::clone(&held), CLOSING_BYTES_MIN);
@@ -76,7 +65,7 @@ mod tests {
 
     #[test]
     fn what_was_not_sent_goes_to_the_thread_too() {
-        let (closer, closing) = Closer::pair();
+        let (closer, closing) = Closer::new();
         let mut output = Output::default();
         output.tail().push(b'x');
         output.file(file(), 0..CLOSING_BYTES_MIN);
@@ -88,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_full_channel_and_a_thread_that_has_ended_hold_nobody_up() {
-        let (closer, closing) = Closer::pair();
+        let (closer, closing) = Closer::new();
         for _ in 0..2 * CLOSING_MAX {
             closer.let_go(file(), CLOSING_BYTES_MIN);
         }

@@ -150,6 +150,9 @@ pub(crate) const PROBE_STEP: u64 = 64 * 1024;
 pub(crate) const CLOSING_BYTES_MIN: u64 = 1024 * 1024;
 /// Files on their way to that thread, each a descriptor. Full: closed by the worker.
 pub(crate) const CLOSING_MAX: usize = 64;
+/// How long after the drain the threads are waited for: then they reset who is left, and tell the
+/// sessions.
+pub(crate) const JOIN_GRACE: Duration = Duration::from_secs(1);
 /// The part of a file that a pool thread reads in when it is not in the page cache.
 pub(crate) const WARM_BYTES: u64 = 1024 * 1024;
 /// How long a peer may take nothing and what was found in memory for it still passes for that: the

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use mio::Poll;
 use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -13,7 +14,7 @@ use crate::acceptor::Acceptor;
 use crate::closer::Closer;
 use crate::dealer;
 use crate::errands::Errands;
-use crate::limits::{AWAY_MAX, BACKLOG, STEP_COST};
+use crate::limits::{AWAY_MAX, BACKLOG, JOIN_GRACE, STEP_COST, later};
 use crate::pool::{self, Lanes};
 use crate::stop::Shared;
 use crate::sync::{Waker, bounded};
@@ -101,13 +102,15 @@ impl Server {
             .map(|poll| Waker::new(poll.registry(), WAKE))
             .collect::<io::Result<_>>()?;
         let shared = Arc::new(Shared::new(wakers));
+        let (ends, ended) = unbounded();
         let running = Running {
             stopper: Stopper { shared: Arc::clone(&shared), drain: limits.drain },
             threads: Vec::new(),
+            ended,
         };
         let limits = Arc::new(limits);
         running
-            .spawn_all(polls, self.listeners, service, limits, Arc::clone(&shared))
+            .spawn_all(polls, self.listeners, service, limits, ends)
             // Half a server is none: the threads that have begun end again.
             .inspect_err(|_| shared.stop(std::time::Duration::ZERO))
     }
@@ -117,7 +120,9 @@ impl Server {
 #[derive(Debug)]
 pub struct Running {
     stopper: Stopper,
-    threads: Vec<JoinHandle<io::Result<()>>>,
+    threads: Vec<JoinHandle<()>>,
+    /// How each of them has ended. A thread that is no more and has said nothing has panicked.
+    ended: Receiver<io::Result<()>>,
 }
 
 /// Stops the server if the thread that has this panics. One that lacks a worker would keep every
@@ -146,14 +151,18 @@ impl Running {
         listeners: Vec<TcpListener>,
         service: Arc<S>,
         limits: Arc<Limits>,
-        shared: Arc<Shared>,
+        ends: Sender<io::Result<()>>,
     ) -> io::Result<Running> {
+        let shared = Arc::clone(&self.stopper.shared);
         let (short, short_taken) = bounded(AWAY_MAX * limits.workers);
         let (long, long_taken) = bounded(AWAY_MAX * limits.workers);
         let jobs = Lanes { short, long };
         pool::start(limits.pool, &Lanes { short: short_taken, long: long_taken }, &shared)?;
-        let (closer, closing) = Closer::start()?;
-        self.threads.push(closing);
+        let (closer, closing) = Closer::new();
+        self.spawn("closer".to_owned(), ends.clone(), move || {
+            closing.into_iter().for_each(drop);
+            Ok(())
+        })?;
         let start = Now::read(false).instant;
         let (dealer, arrivals) = dealer::pair(limits.workers, limits.connections, &shared, start);
         let (first, serves) = (polls[0].registry(), Arc::clone(&service));
@@ -173,14 +182,25 @@ impl Running {
                 arrivals,
             };
             let guard = StopsInPanic(self.stopper());
-            let run = move || {
+            self.spawn(format!("worker-{index}"), ends.clone(), move || {
                 let _guard = guard;
                 worker.run(errands)
-            };
-            let name = format!("worker-{index}");
-            self.threads.push(thread::Builder::new().name(name).spawn(run)?);
+            })?;
         }
         Ok(self)
+    }
+
+    /// Starts a thread that is waited for.
+    fn spawn(
+        &mut self,
+        name: String,
+        ends: Sender<io::Result<()>>,
+        run: impl FnOnce() -> io::Result<()> + Send + 'static,
+    ) -> io::Result<()> {
+        // Nobody may be waiting.
+        let run = move || drop(ends.send(run()));
+        self.threads.push(thread::Builder::new().name(name).spawn(run)?);
+        Ok(())
     }
 
     /// A handle that stops the server.
@@ -190,17 +210,33 @@ impl Running {
 
     /// Waits until the server has stopped: every connection has ended, or the drain is over.
     ///
-    /// A pool thread that is still blocked then is left behind; it can reach nothing any more.
+    /// A thread that is blocked then, by a disk that hangs or by a session, is left behind after a
+    /// second of grace: the stop ends all the same. One of the pool can reach nothing any more; the
+    /// connections of a worker end with the process.
     ///
     /// # Errors
     /// When a thread could not go on: the server has stopped for that, if nobody had asked for it.
     pub fn join(self) -> io::Result<()> {
-        let mut ended = Ok(());
-        for thread in self.threads {
-            let panicked = |_| Err(io::Error::other("a thread of the server panicked"));
-            ended = ended.and(thread.join().unwrap_or_else(panicked));
+        // No thread ends before.
+        let until = later(self.stopper.shared.wait_for_stop(), JOIN_GRACE);
+        let panicked = || io::Error::other("a thread of the server panicked");
+        let mut all = Ok(());
+        for done in 0..self.threads.len() {
+            match self.ended.recv_deadline(until) {
+                Ok(ended) => all = all.and(ended),
+                Err(RecvTimeoutError::Disconnected) => all = all.and(Err(panicked())),
+                Err(RecvTimeoutError::Timeout) => {
+                    let left = self.threads.len() - done;
+                    log::warn!("left behind at the stop: {left} of the threads, which are blocked");
+                    return all;
+                }
+            }
         }
-        ended
+        // All have said their last word.
+        for thread in self.threads {
+            let _ = thread.join();
+        }
+        all
     }
 }
 

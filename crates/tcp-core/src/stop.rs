@@ -34,6 +34,11 @@ impl Shared {
         self.drain_until.get().copied()
     }
 
+    /// Waits for a stop to begin, and says when its drain ends.
+    pub(crate) fn wait_for_stop(&self) -> Instant {
+        *self.drain_until.wait()
+    }
+
     /// Whether a stop has begun and its drain is over at `now`.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         self.drain_until().is_some_and(|until| until <= now)

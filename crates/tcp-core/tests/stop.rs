@@ -234,6 +234,25 @@ fn connections_on_the_pool_are_closed_too_when_the_drain_is_over() {
 }
 
 #[test]
+fn a_worker_that_is_blocked_does_not_keep_the_server_from_ending() {
+    let (release, released) = unbounded::<()>();
+    let (blocks, blocked) = unbounded();
+    let mut server = serve(hasty(), move |_: &Accepted| {
+        let (released, blocks) = (released.clone(), blocks.clone());
+        script(move |_: Now, _: &mut Input<'_>, _: &mut Output| {
+            blocks.send(()).unwrap();
+            let _ = released.recv();
+            Wait::Close
+        })
+    });
+    let _client = server.connect();
+    blocked.recv_timeout(LONG).expect("a connection is opened");
+    server.stopper().stop();
+    server.join();
+    drop(release);
+}
+
+#[test]
 fn a_drain_or_any_other_time_may_be_endless() {
     let endless = Duration::MAX;
     let pace = tcp_core::Pace { stall: endless, rate: 1, grace: endless };

@@ -47,7 +47,7 @@ fn owing(
 /// Gives it a turn at `now`, in which it may send.
 fn turn(connection: &mut Connection<Waits>, now: Instant) -> Turn {
     let poll = Poll::new().expect("a readiness queue");
-    let (closer, _) = Closer::start().expect("a thread");
+    let (closer, _closing) = Closer::new();
     let mut lent = Lent {
         limits: &Limits::default(),
         now: Now { instant: now, ..Now::read(false) },
