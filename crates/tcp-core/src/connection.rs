@@ -10,10 +10,11 @@ use mio::{Interest, Registry, Token};
 
 use crate::addresses::Guest;
 use crate::closer::Closer;
-use crate::limits::{STEP_COST, WIDE_TURNS, later};
+use crate::limits::{LEFT_MAX, STEP_COST, WIDE_TURNS, later};
 use crate::pool::{Errand, Lane};
 use crate::room::{Permit, Room};
 use crate::slots::Ready;
+use crate::sys;
 use crate::{Accepted, Input, Limits, Now, Output, Session, Tick, Wait};
 use owing::Owing;
 use sending::{Flush, warm};
@@ -40,7 +41,10 @@ pub(crate) struct Connection<S> {
     /// `advance` is due although nothing may have come: the connection is new, or the server
     /// is stopping.
     nudged: bool,
-    /// Set while output is owed to a peer that does not take it.
+    /// Octets that the kernel has taken for the peer since the beginning.
+    sent: u64,
+    /// Set while output is owed to a peer that does not take it, and once a linger is over, while
+    /// it has yet to take much of what was left to the kernel.
     owing: Option<Owing>,
     /// Set from when the sending side is closed: when reading and discarding ends.
     linger_until: Option<Instant>,
@@ -101,6 +105,7 @@ impl<S: Session> Connection<S> {
             wait: Wait::Read { deadline: now.instant },
             ended: false,
             nudged: true,
+            sent: 0,
             owing: None,
             linger_until: None,
             watched: None,
@@ -172,6 +177,7 @@ impl<S: Session> Connection<S> {
                 return Turn::Closed;
             }
             match (self.flush(ready, &mut budget, lent), self.lane()) {
+                (Flush::Done, _) if self.linger_until.is_some() => {}
                 (Flush::Done, _) => self.owing = None,
                 // What the pool does need not wait for the peer: the output travels along.
                 (Flush::Full, Some(lane)) => return Turn::Pool(lane),
@@ -203,7 +209,10 @@ impl<S: Session> Connection<S> {
                     if !self.ended {
                         let _ = self.socket.shutdown(Shutdown::Write);
                     }
-                    return Turn::Closed;
+                    if lent.now.stopping || !self.has_much_to_take() {
+                        return Turn::Closed;
+                    }
+                    self.wait = Wait::Linger;
                 }
                 Wait::Abort => return Turn::Closed,
                 Wait::Pool => return Turn::Pool(Lane::Short),
@@ -213,7 +222,7 @@ impl<S: Session> Connection<S> {
                     Some(turn) => return turn,
                     None => continue,
                 },
-                Wait::Read { .. } | Wait::Idle { .. } if self.ended => return Turn::Closed,
+                Wait::Read { .. } | Wait::Idle { .. } if self.ended => self.wait = Wait::Close,
                 Wait::Read { .. } | Wait::Idle { .. } => match self.receive(ready, lent) {
                     Ok((received, told)) => {
                         budget = budget.saturating_sub(received);
@@ -287,6 +296,10 @@ impl<S: Session> Connection<S> {
     }
 
     /// [`Wait::Linger`]: the sending side closed, what still comes read and thrown away.
+    ///
+    /// The end of it leaves the connection to the kernel, but not one with much to take: the kernel
+    /// bounds neither how many it has like that nor how slowly they take it, and no limit would
+    /// count them. Their peers have to keep pace as any other.
     fn discard(
         &mut self,
         ready: &mut Ready,
@@ -296,15 +309,27 @@ impl<S: Session> Connection<S> {
         if self.linger_until.is_none() {
             self.unread = Vec::new();
             self.linger_until = Some(later(lent.now.instant, lent.limits.linger));
-            if self.ended || self.socket.shutdown(Shutdown::Write).is_err() {
+            let is_over = match self.ended {
+                true => !self.has_much_to_take(),
+                false => self.socket.shutdown(Shutdown::Write).is_err(),
+            };
+            if is_over {
                 return Some(Turn::Closed);
             }
         }
-        if self.is_due(lent) {
-            return Some(Turn::Closed);
+        if self.is_due(lent) || (lent.now.stopping && self.owing.is_some()) {
+            if lent.now.stopping || !self.has_much_to_take() {
+                return Some(Turn::Closed);
+            }
+            if self.takes_too_little(lent) {
+                self.wait = Wait::Abort;
+                return Some(Turn::Closed);
+            }
+            self.owing.get_or_insert_with(|| Owing::new(lent.now.instant, &self.socket));
         }
         match self.receive(ready, lent) {
-            Ok((0, _)) => Some(Turn::Closed),
+            Ok((0, _)) if lent.now.stopping || !self.has_much_to_take() => Some(Turn::Closed),
+            Ok((0, _)) => Some(Turn::Parked),
             Ok((count, _)) => {
                 *budget = budget.saturating_sub(count);
                 None
@@ -312,6 +337,15 @@ impl<S: Session> Connection<S> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(Turn::Parked),
             Err(_) => Some(Turn::Closed),
         }
+    }
+
+    /// Whether the peer has yet to take more of what the kernel has for it than is left to the
+    /// kernel alone.
+    pub(crate) fn has_much_to_take(&self) -> bool {
+        // Most have been sent less in their life: nobody need be asked.
+        self.sent > LEFT_MAX
+            && sys::taken(&self.socket)
+                .is_ok_and(|known| self.sent.saturating_sub(known.acknowledged) > LEFT_MAX)
     }
 
     /// When the connection has waited too long for what it waits for: first for the peer to take

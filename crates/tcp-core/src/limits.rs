@@ -36,10 +36,13 @@ pub struct Limits {
     pub turn_bytes: usize,
     /// How fast a peer must take what it is sent.
     pub pace: Pace,
-    /// How long the peer's further bytes are read and discarded after [`Wait::Linger`].
+    /// How long the peer's further bytes are read and discarded after [`Wait::Linger`]. One that
+    /// has more than 16 KiB to take then, of what the kernel holds for it, may go on as long as it
+    /// keeps pace; after [`Wait::Close`] as well.
     /// Default: 5 s.
     ///
     /// [`Wait::Linger`]: crate::Wait::Linger
+    /// [`Wait::Close`]: crate::Wait::Close
     pub linger: Duration,
     /// How long a stop waits for sessions to end before it resets those that are left.
     /// Default: 10 s.
@@ -150,6 +153,10 @@ pub(crate) const PROBE_STEP: u64 = 64 * 1024;
 pub(crate) const CLOSING_BYTES_MIN: u64 = 1024 * 1024;
 /// Files on their way to that thread, each a descriptor. Full: closed by the worker.
 pub(crate) const CLOSING_MAX: usize = 64;
+/// Octets that the kernel may have for a peer that a connection is over for. It keeps them until
+/// they are taken, or nothing has been taken for four stall times; no limit of ours counts that.
+/// The shortest answers are left to it, as waiting for their peers would cost each of them more.
+pub(crate) const LEFT_MAX: u64 = 16 * 1024;
 /// How long after the drain the threads are waited for: then they reset who is left, and tell the
 /// sessions.
 pub(crate) const JOIN_GRACE: Duration = Duration::from_secs(1);

@@ -297,3 +297,24 @@ fn a_stop_ends_in_the_middle_of_it() {
         });
     }
 }
+
+#[test]
+fn who_goes_with_much_to_take_is_not_left_to_the_kernel() {
+    const HANDED_OVER: usize = 60_000;
+    let answer: Arc<[u8]> = pattern(HANDED_OVER).into();
+    let server = serve(Limits { connections: 1, ..limits() }, move |_: &Accepted| {
+        let mut answer = Some(Arc::clone(&answer));
+        script(move |now: Now, _: &mut Input<'_>, output: &mut Output| {
+            if now.stopping {
+                return Wait::Close;
+            }
+            answer.take().into_iter().for_each(|answer| output.share(answer));
+            Wait::Idle { since: now.instant, deadline: now.instant + 2 * LONG }
+        })
+    });
+    let first = server.connect_tiny();
+    first.peek(&mut [0]).expect("it is answered, and idle");
+    let mut next = server.connect();
+    read_exactly(&mut next, HANDED_OVER);
+    server.forgets(&first);
+}

@@ -96,6 +96,7 @@ impl<S: Session> Connection<S> {
             match sent {
                 Ok(count) => {
                     *budget = budget.saturating_sub(count);
+                    self.sent += count as u64;
                     if let Some(owing) = &mut self.owing {
                         owing.took(count as u64, now);
                     }

@@ -22,10 +22,14 @@ impl<S: Service> Worker<S> {
                 return Err(since);
             }
             let Some(slot) = ledger.slots.get(token) else { return Err(since) };
-            let is_idle = slot.connection.as_ref().is_some_and(|connection| {
+            let idle = slot.connection.as_mut().filter(|connection| {
                 connection.idle_since() == Some(since) && connection.is_silent()
             });
-            if is_idle {
+            if let Some(connection) = idle {
+                // Left to the kernel, such ones could become as many as come.
+                if connection.has_much_to_take() {
+                    connection.give_up();
+                }
                 self.settle(ledger, token, Turn::Closed, now);
                 return Ok(());
             }

@@ -113,10 +113,28 @@ impl Serving {
 
     /// A client whose kernel takes in little that the client does not read.
     pub(crate) fn connect_narrow(&self) -> TcpStream {
+        self.connect_with_buffer(16 * 1024)
+    }
+
+    /// A client whose kernel takes in as little as it can.
+    pub(crate) fn connect_tiny(&self) -> TcpStream {
+        self.connect_with_buffer(1)
+    }
+
+    fn connect_with_buffer(&self, octets: usize) -> TcpStream {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        socket.set_recv_buffer_size(16 * 1024).expect("a small buffer");
+        socket.set_recv_buffer_size(octets).expect("a small buffer");
         socket.connect(&self.address.into()).expect("the server listens");
         patient(socket.into())
+    }
+
+    /// Waits until the kernel has no socket any more for the server's end of a connection.
+    pub(crate) fn forgets(&self, client: &TcpStream) {
+        let theirs = client.local_addr().expect("connected").port();
+        let entry = format!(":{:04X} 0100007F:{theirs:04X} ", self.address.port());
+        eventually("the kernel forgets it", || {
+            !std::fs::read_to_string("/proc/net/tcp").expect("Linux").contains(&entry)
+        });
     }
 
     pub(crate) fn stopper(&self) -> Stopper {
