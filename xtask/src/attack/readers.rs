@@ -9,7 +9,7 @@ use super::crowds::FILE;
 use crate::trial::beside::beside;
 use crate::trial::client::Client;
 use crate::trial::crowd::{Line, Member, departures};
-use crate::trial::gauge::{Memory, tcp_memory};
+use crate::trial::gauge::{Memory, orphans, tcp_memory};
 use crate::trial::server::Server;
 use crate::trial::{Terms, Verdicts};
 
@@ -56,6 +56,7 @@ const KINDS: [Kind; 6] = [
 
 pub(super) fn run(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
     many(verdicts, terms)?;
+    unread(verdicts, terms)?;
     kinds(verdicts, terms)
 }
 
@@ -99,6 +100,32 @@ fn many(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
     verdicts.under(what, each(held, kernels), KERNEL_KIB_MAX, "KiB");
     let seconds = lasts.as_secs();
     verdicts.none(&format!("slow readers gone within {seconds} s"), gone, READERS);
+    Ok(())
+}
+
+/// Those that ask for what the kernel takes at once, and read nothing of it. The server has done
+/// all that it can for them, and must not count them out: there would be no bound to them.
+fn unread(verdicts: &mut Verdicts, terms: &Terms) -> Result<()> {
+    const CLIENTS: usize = 1_000;
+    const LINE: Line = Line { receive_bytes: 1, segment_bytes: 0 };
+    let answer = |root: &Path| Ok(std::fs::write(root.join("answer"), [b'x'; 60_000])?);
+    let places = ["--max-connections", "50", "--idle-timeout", "1"];
+    let server = Server::start(&places, answer)?;
+    let before = orphans()?;
+    let mut clients = Vec::with_capacity(CLIENTS);
+    for number in 0..CLIENTS {
+        let mut client = Member::connect(server.addr, number, LINE)?;
+        let end = if number % 2 == 0 { "Connection: close\r\n" } else { "" };
+        client.send(format!("GET /answer HTTP/1.1\r\nHost: localhost\r\n{end}\r\n").as_bytes());
+        clients.push(client);
+    }
+    // By then those that are idle are closed.
+    std::thread::sleep(Duration::from_secs(3));
+    terms.check_time()?;
+    let what = format!("of {CLIENTS} with 60 KB that they do not read: left to the kernel");
+    // Others of this machine are counted too.
+    let left = orphans()?.saturating_sub(before);
+    verdicts.under(&what, left as f64, 50.0, "connections");
     Ok(())
 }
 

@@ -59,14 +59,21 @@ pub(crate) fn sockets(pid: u32) -> Result<usize> {
 pub(crate) fn tcp_memory() -> Result<u64> {
     let path = "/proc/net/sockstat";
     let text = fs::read_to_string(path).context(path)?;
-    let pages = tcp_pages(&text).with_context(|| format!("{path} has no TCP memory"))?;
+    let pages = of_tcp(&text, "mem").with_context(|| format!("{path} has no TCP memory"))?;
     Ok(pages * rustix::param::page_size() as u64 / 1024)
 }
 
-/// The last number in a line such as `TCP: inuse 3 orphan 0 tw 0 alloc 3 mem 17`, in pages.
-fn tcp_pages(sockstat: &str) -> Option<u64> {
+/// How many connections of this machine are over for their programs, and not for the kernel.
+pub(crate) fn orphans() -> Result<u64> {
+    let path = "/proc/net/sockstat";
+    let text = fs::read_to_string(path).context(path)?;
+    of_tcp(&text, "orphan").with_context(|| format!("{path} has no orphans"))
+}
+
+/// The number behind a word of a line such as `TCP: inuse 3 orphan 0 tw 0 alloc 3 mem 17`.
+fn of_tcp(sockstat: &str, name: &str) -> Option<u64> {
     let line = sockstat.lines().find_map(|line| line.strip_prefix("TCP:"))?;
-    line.split_once(" mem ")?.1.trim().parse().ok()
+    line.split_whitespace().skip_while(|word| *word != name).nth(1)?.parse().ok()
 }
 
 /// Processor time that the process `pid` has taken, in all its threads and for it in the kernel.
@@ -156,11 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_tcp_are_read() {
+    fn numbers_of_tcp_are_read() {
         let text =
             "sockets: used 9\nTCP: inuse 3 orphan 0 tw 2 alloc 3 mem 17\nUDP: inuse 0 mem 1\n";
-        assert_eq!(tcp_pages(text), Some(17));
-        assert_eq!(tcp_pages("UDP: inuse 0 mem 1\n"), None);
+        assert_eq!(of_tcp(text, "mem"), Some(17));
+        assert_eq!(of_tcp(text, "orphan"), Some(0));
+        assert_eq!(of_tcp("UDP: inuse 0 mem 1\n", "mem"), None);
     }
 
     #[test]
