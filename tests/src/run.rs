@@ -57,10 +57,18 @@ const AT_ONCE: usize = 8;
 
 /// The longest that a case may take before what is still to come counts as missing: many times
 /// what the longest needs, an octet at a time on a busy machine.
-const CASE_MAX: Duration = Duration::from_secs(120);
+const CASE_MAX: Duration = Duration::from_secs(600);
+
+/// How long another server may be silent, of which many do not answer everything.
+const OTHERS_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Octets of what was sent or received that a failure shows.
 const SHOWN_MAX: usize = 1500;
+
+/// What a server is told unless its file says otherwise: hardly a case is about it, and a client
+/// that sends an octet at a time on a busy machine may seem slow.
+const PATIENT: [(&str, &str); 3] =
+    [("--head-timeout", "600"), ("--stall-timeout", "600"), ("--min-rate", "0")];
 
 /// For how long a file just made may be answered otherwise than one that has been there before: its
 /// next version could have the same time.
@@ -74,6 +82,9 @@ pub fn run_file(path: &Path) {
     let file = CaseFile::read(path).unwrap_or_else(|why| panic!("{why}"));
     let files = format!("{}{}", fixture::STANDARD, file.files);
     let options = ServerOptions::new().args(&file.server_args).files(files);
+    let is_given = |flag: &str| file.server_args.iter().any(|arg| arg.starts_with(flag));
+    let patient = PATIENT.iter().filter(|(flag, _)| !is_given(flag));
+    let options = options.args(patient.flat_map(|(flag, value)| [*flag, *value]));
     let server =
         Server::try_start(options).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
     thread::sleep(YOUNG);
@@ -183,6 +194,7 @@ impl<'a> Run<'a> {
         client.give_up_after(CASE_MAX);
         if !self.is_ours {
             client.take_old_version();
+            let _ = client.be_impatient(OTHERS_WAIT_MAX); // or else it takes longer
         }
         self.exchange(case, &mut client).map_err(|(line, wrong)| Failure {
             line,

@@ -28,10 +28,10 @@ use tempfile::TempDir;
 
 /// The longest that chromedriver may take to start or to do one command. A browser starts in a
 /// second or two, on a machine that is busy with other tests in many times that.
-const COMMAND_MAX: Duration = Duration::from_secs(60);
+const COMMAND_MAX: Duration = Duration::from_secs(180);
 
 /// The longest that a page may take to become what a test waits for.
-const PAGE_MAX: Duration = Duration::from_secs(20);
+const PAGE_MAX: Duration = Duration::from_secs(120);
 
 /// How often a page is looked at while it is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -107,7 +107,7 @@ impl Browser {
     /// Waits until a script returns what is true.
     ///
     /// # Panics
-    /// After 20 seconds; the message shows what the page holds then.
+    /// After [`PAGE_MAX`]; the message shows what the page holds then.
     #[track_caller]
     pub fn wait_for(&self, script: &str) {
         let path = format!("/session/{}/execute/sync", self.session);

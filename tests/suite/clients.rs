@@ -21,7 +21,7 @@ mod wget;
 const PYTHON: &str = include_str!("clients/ask.py");
 
 /// How long a client may run before it is ended: many times what any of them needs.
-const RUN_MAX: Duration = Duration::from_secs(20);
+const RUN_MAX: Duration = Duration::from_secs(180);
 
 /// More than goes out in one step, and no multiple of anything.
 const LARGE: usize = 300_007;

@@ -27,7 +27,7 @@ impl Download {
     pub(crate) fn start(addr: SocketAddr, path: &str, fields: &str) -> Download {
         let stream = TcpStream::connect_timeout(&addr, WAIT_MAX).expect("the server accepts");
         set_socket_recv_buffer_size(&stream, HELD_BYTES).expect("a receive buffer can be small");
-        stream.set_read_timeout(Some(WAIT_MAX)).expect("five seconds are a timeout");
+        stream.set_read_timeout(Some(WAIT_MAX)).expect("that is a timeout");
         let mut download = Download::on(stream);
         let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n{fields}\r\n");
         download.stream.write_all(request.as_bytes()).expect("a request can be sent");

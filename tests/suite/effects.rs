@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use conformance::client::Client;
 use conformance::server::{Server, ServerOptions};
 
+use crate::lifecycle::SOON;
+
 fn writable() -> Server {
     let server = Server::start(ServerOptions::new().arg("--writable"));
     fs::write(server.root().join("file"), "content").expect("a file can be written");
@@ -42,7 +44,7 @@ fn assert_untouched(server: &Server, after: &str) {
         entries.map(|entry| entry.expect("the root can be read").file_name()).collect()
     };
     // What an upload began is removed soon, and not before the answer.
-    let end = Instant::now() + Duration::from_secs(3);
+    let end = Instant::now() + SOON;
     while names() != ["file"] {
         assert!(Instant::now() < end, "{after}: there is {:?}", names());
         std::thread::sleep(Duration::from_millis(5));

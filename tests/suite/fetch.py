@@ -67,7 +67,7 @@ def judge(root, path, response, body):
 
 def fetch(port, root, paths, tally):
     """Fetches all paths, on one connection as long as the server keeps it."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     for path in paths:
         if connection.sock is None:
             tally.connect()

@@ -1,15 +1,10 @@
 //! Bounds that are off, or out of reach, unless a flag sets them: what a client sees at each.
 
-use std::fs;
-use std::time::Duration;
-
 use conformance::client::Client;
 use conformance::server::{Server, ServerOptions};
+use std::fs;
 
-use crate::lifecycle::wait_until;
-
-/// Long for anything that should happen at once.
-const SOON: Duration = Duration::from_secs(6);
+use crate::lifecycle::{SOON, wait_until};
 
 const GET: &[u8] = b"GET /file HTTP/1.1\r\nHost: test\r\n\r\n";
 

@@ -2,14 +2,12 @@
 //! printable ASCII, and each form one line of JSON, whatever names and values hold.
 
 use std::fs;
-use std::time::Duration;
 
 use conformance::client::Client;
 use conformance::server::{Server, ServerOptions, Signal};
 use serde_json::Value;
 
-/// How long a server may take to end when it has nothing to do.
-const END_WITHIN: Duration = Duration::from_secs(11);
+use crate::lifecycle::SOON;
 
 /// Line ends, quotes, backslashes, a field separator, what moves a terminal's cursor (in ASCII, as
 /// a C1 octet, in UTF-8), octets that are no UTF-8, and what some take for a line end.
@@ -127,7 +125,7 @@ fn each_request_is_one_line_of_the_log_and_each_form_one_of_its_page() {
         assert!(refused.iter().all(|status| (400..500).contains(status)), "{refused:?}");
         assert_eq!(ask(&server, &forms()), [200; 3], "{format}");
         server.signal(Signal::TERM);
-        assert!(server.wait_exit(END_WITHIN).is_some_and(|status| status.success()));
+        assert!(server.wait_exit(SOON).is_some_and(|status| status.success()));
         let log = fs::read(server.access_log()).expect("a log");
         check_log(format, &log, statuses.len() + forms().len());
         let kept = fs::read(server.dir().join("kept/contact.html.jsonl")).expect("the forms");

@@ -5,16 +5,13 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use conformance::client::Client;
 use conformance::server::{Server, ServerOptions, Signal, binary};
 use tempfile::TempDir;
 
-use crate::lifecycle::{run_to_failure, wait_until};
+use crate::lifecycle::{SOON, run_to_failure, wait_until};
 use crate::real_site::is_there;
-
-const SOON: Duration = Duration::from_secs(5);
 
 /// Who is called `nobody` on most systems; the number is nobody's on the others.
 const NOBODY: u32 = 65534;
@@ -124,11 +121,16 @@ fn contains(file: &Path, text: &str) -> bool {
     fs::read_to_string(file).is_ok_and(|content| content.contains(text))
 }
 
-/// The values of a line of `status` of each of the server's threads.
-fn of_threads(server: &Server, line: &str) -> Vec<String> {
+/// What `status` says of each of the server's threads, of which some end by and by.
+fn threads(server: &Server) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).expect("a running server");
     let read = tasks.flatten().map(|task| fs::read_to_string(task.path().join("status")));
-    read.flatten().filter_map(|status| of_status(&status, line)).collect()
+    read.flatten().collect()
+}
+
+/// The values of a line of `status` of each of the server's threads.
+fn of_threads(server: &Server, line: &str) -> Vec<String> {
+    threads(server).iter().filter_map(|status| of_status(status, line)).collect()
 }
 
 fn of_status(status: &str, line: &str) -> Option<String> {
@@ -192,14 +194,13 @@ fn every_thread_has_given_up_its_rights() {
     let place = Place::of(0);
     let server = Server::start(place.options());
     ask(&server, "PUT /a HTTP/1.1", "one");
-    let threads = of_threads(&server, "NoNewPrivs:");
-    assert!(threads.len() > 5 && threads.iter().all(|value| value == "1"), "{threads:?}");
+    let threads = threads(&server);
+    let all = |line: &str, value: &str| {
+        threads.iter().all(|status| of_status(status, line).as_deref() == Some(value))
+    };
+    assert!(threads.len() > 5 && all("NoNewPrivs:", "1"), "{threads:?}");
     if server.stderr().contains("(seccomp)\n") {
-        let filters = of_threads(&server, "Seccomp:");
-        assert!(
-            filters.len() == threads.len() && filters.iter().all(|it| it == "2"),
-            "{filters:?}"
-        );
+        assert!(all("Seccomp:", "2"), "{threads:?}");
     } else {
         eprintln!("skipped: there are no filters of system calls");
     }

@@ -4,22 +4,29 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixListener;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use conformance::client::Client;
+use conformance::client::{Client, WAIT_MAX};
 use conformance::response::Response;
 use conformance::server::{Server, ServerOptions};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::Signal;
 
 use crate::download::{Download, UNSENDABLE};
+use crate::lifecycle::{SOON, once_within};
 
 /// What a timeout of one second may at least take; timers may be a little early, not much.
 const NEARLY_A_SECOND: Duration = Duration::from_millis(900);
 
+/// What a timeout of one second takes less than, and the ten seconds of a head otherwise more.
+const NOT_TEN_SECONDS: Duration = Duration::from_secs(8);
+
 #[test]
 fn gets_are_answered_while_200_clients_drip() {
-    let server = Server::start(ServerOptions::new().args(["--workers", "2"]));
+    // No dripper is cut off before its turn has come, however busy the machine is.
+    let options = ServerOptions::new().args(["--workers", "2", "--head-timeout", "600"]);
+    let server = Server::start(options);
     fs::write(server.root().join("file"), "content").unwrap();
     let mut drippers = connect_many(&server, 200);
     let request = b"GET /file HTTP/1.1\r\n";
@@ -45,42 +52,61 @@ fn gets_are_answered_while_200_clients_drip() {
 #[test]
 fn dripping_does_not_extend_the_time_for_a_head() {
     let server = Server::start(ServerOptions::new().args(["--head-timeout", "2"]));
-    let mut drippers = connect_many(&server, 20);
-    for _ in 0..20 {
-        for dripper in &mut drippers {
-            let _ = dripper.send(b"G"); // fails once it has been cut off
+    let connect = |_| TcpStream::connect(server.addr()).expect("the server accepts");
+    let drippers: Vec<TcpStream> = (0..20).map(connect).collect();
+    let over = AtomicBool::new(false);
+    let drip = || {
+        while !over.load(Ordering::Relaxed) {
+            for mut dripper in &drippers {
+                let _ = dripper.write_all(b"G"); // fails once it has been cut off
+            }
+            std::thread::sleep(Duration::from_millis(200));
         }
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    // Four seconds are over: a server that counts from the last octet would still be waiting.
-    let start = Instant::now();
-    for dripper in &mut drippers {
-        let response = dripper.response().unwrap();
+    };
+    // To a server that counts from the last octet they would drip without end.
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        scope.spawn(drip);
+        let answers = drippers.iter().map(answer).collect();
+        over.store(true, Ordering::Relaxed);
+        answers
+    });
+    for answer in answers {
+        let (response, _) = Response::parse(&answer, false).unwrap().expect("an answer");
         assert_eq!(response.status, 408);
         assert!(response.lists("Connection", "close"), "{response:?}");
     }
-    assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+}
+
+/// What comes on a connection until it ends, or nothing has come for long.
+fn answer(mut stream: &TcpStream) -> Vec<u8> {
+    let mut answer = Vec::new();
+    let _ = stream.set_read_timeout(Some(WAIT_MAX)).and_then(|()| stream.read_to_end(&mut answer));
+    answer
 }
 
 #[test]
 fn half_a_head_and_silence_is_answered_408() {
     let server = Server::start(ServerOptions::new().args(["--head-timeout", "1"]));
-    let start = Instant::now();
-    let mut client = Client::connect(server.addr()).unwrap();
-    client.send(b"GET / HTTP/1.1\r\nHo").unwrap();
-    let response = client.response().unwrap();
-    assert_eq!(response.status, 408);
-    assert!(response.lists("Connection", "close"), "{response:?}");
-    assert!(start.elapsed() >= NEARLY_A_SECOND, "{:?}", start.elapsed());
-    client.closed().unwrap();
+    once_within(NOT_TEN_SECONDS, || {
+        let start = Instant::now();
+        let mut client = Client::connect(server.addr()).unwrap();
+        client.send(b"GET / HTTP/1.1\r\nHo").unwrap();
+        let response = client.response().unwrap();
+        assert_eq!(response.status, 408);
+        assert!(response.lists("Connection", "close"), "{response:?}");
+        assert!(start.elapsed() >= NEARLY_A_SECOND, "{:?}", start.elapsed());
+        client.closed().unwrap();
+    });
 }
 
 #[test]
 fn a_connection_that_says_nothing_at_all_is_closed() {
     let server = Server::start(ServerOptions::new().args(["--head-timeout", "1"]));
-    let mut client = Client::connect(server.addr()).unwrap();
-    let (received, ended) = client.rest();
-    assert!(ended, "open after five seconds; received {}", received.escape_ascii());
+    once_within(NOT_TEN_SECONDS, || {
+        let mut client = Client::connect(server.addr()).unwrap();
+        let (received, ended) = client.rest();
+        assert!(ended, "still open; received {}", received.escape_ascii());
+    });
 }
 
 #[test]
@@ -88,35 +114,50 @@ fn an_idle_connection_is_closed_without_a_word() {
     let server = Server::start(ServerOptions::new().args(["--idle-timeout", "1"]));
     fs::write(server.root().join("file"), "content").unwrap();
     let mut client = Client::connect(server.addr()).unwrap();
-    for _ in 0..3 {
-        assert_eq!(get(&mut client, "/file").unwrap().status, 200);
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    // The time counts from the answer, not from here.
+    std::thread::sleep(Duration::from_millis(300));
     let start = Instant::now();
+    assert_eq!(get(&mut client, "/file").unwrap().status, 200);
     client.closed().unwrap();
-    assert!(start.elapsed() >= Duration::from_millis(700), "{:?}", start.elapsed());
+    assert!(start.elapsed() >= NEARLY_A_SECOND, "{:?}", start.elapsed());
 }
 
 #[test]
 fn who_asked_in_time_is_answered_however_late_the_server_sees_it() {
-    let mut server = Server::start(ServerOptions::new().args(["--idle-timeout", "1"]));
-    fs::write(server.root().join("file"), "content").unwrap();
+    // On a busy machine it may take a while until all are idle and the server is stopped.
+    let in_time = [1, 2, 4, 8, 16].into_iter().any(asked_in_time);
+    assert!(in_time, "this machine is too busy");
+}
+
+/// Asks while the server is stopped, which is longer than it lets clients be idle. `false` if one
+/// of them was idle for that long before.
+fn asked_in_time(idle_seconds: u32) -> bool {
+    let idle = Duration::from_secs(idle_seconds.into());
+    let flags = ["--head-timeout", "600", "--idle-timeout", &idle_seconds.to_string()];
+    let mut server = Server::start(ServerOptions::new().args(flags));
+    fs::write(server.root().join("file"), "content").expect("written");
     let mut clients = connect_many(&server, 20);
-    for client in &mut clients {
-        assert_eq!(get(client, "/file").unwrap().status, 200);
+    let start = Instant::now();
+    if !clients.iter_mut().all(|client| get(client, "/file").is_ok_and(|it| it.status == 200)) {
+        assert!(start.elapsed() > idle.mul_f64(0.9), "{:?}", start.elapsed());
+        return false;
     }
     // A machine that is suspended, or busy with something else.
     server.signal(Signal::STOP);
     wait_until_stopped(server.pid());
-    for client in &mut clients {
-        client.send(b"GET /file HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    if start.elapsed() > idle.mul_f64(0.9) {
+        return false;
     }
-    std::thread::sleep(Duration::from_millis(1500));
+    for client in &mut clients {
+        client.send(b"GET /file HTTP/1.1\r\nHost: test\r\n\r\n").expect("sent");
+    }
+    std::thread::sleep(idle + Duration::from_millis(500));
     // A wait for events that is so interrupted ends without telling of any.
     server.signal(Signal::CONT);
     for client in &mut clients {
-        assert_eq!(client.response().unwrap().body, b"content");
+        assert_eq!(client.response().expect("an answer").body, b"content");
     }
+    true
 }
 
 #[test]
@@ -127,7 +168,8 @@ fn a_reader_that_takes_nothing_is_reset() {
     let start = Instant::now();
     let download = Download::start(server.addr(), "/file", "");
     while !download.is_reset() {
-        assert!(start.elapsed() < Duration::from_secs(10), "not reset after ten seconds");
+        // Without the flag it takes thirty seconds.
+        assert!(start.elapsed() < Duration::from_secs(25), "not reset after 25 seconds");
         std::thread::sleep(Duration::from_millis(10));
     }
     assert!(start.elapsed() >= NEARLY_A_SECOND, "{:?}", start.elapsed());
@@ -139,12 +181,13 @@ fn an_upload_that_is_too_slow_is_answered_408_and_leaves_nothing() {
     let server = Server::start(options.args(["--rate-grace", "1"]));
     let mut stream = TcpStream::connect(server.addr()).unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-    let head = b"PUT /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 99999\r\n\r\n";
+    let head = b"PUT /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 9999999\r\n\r\n";
     stream.write_all(head).unwrap();
     let (start, mut received) = (Instant::now(), Vec::new());
     let response = loop {
-        assert!(start.elapsed() < Duration::from_secs(10), "no answer after ten seconds");
-        let _ = stream.write_all(b"0123456789"); // fails once the server has closed
+        assert!(start.elapsed() < SOON, "no answer");
+        // Fails once the server has closed. Without the flags it is fast enough.
+        let _ = stream.write_all(&[b'x'; 100]);
         let mut buffer = [0; 4096];
         match stream.read(&mut buffer) {
             Ok(count) => received.extend_from_slice(&buffer[..count]),
@@ -157,7 +200,7 @@ fn an_upload_that_is_too_slow_is_answered_408_and_leaves_nothing() {
     };
     assert_eq!(response.status, 408);
     assert!(response.lists("Connection", "close"), "{response:?}");
-    let end = Instant::now() + Duration::from_secs(3);
+    let end = Instant::now() + SOON;
     let files = || fs::read_dir(server.root()).unwrap().map(|f| f.unwrap().path());
     while files().count() > 0 {
         assert!(Instant::now() < end, "left behind: {:?}", files().collect::<Vec<_>>());
@@ -197,7 +240,7 @@ fn wait_until_stopped(pid: u32) {
         status.expect("it cannot end").lines().any(|line| line.starts_with("State:\tT"))
     };
     while !tasks().all(is_stopped) {
-        assert!(start.elapsed() < Duration::from_secs(10), "not stopped after ten seconds");
+        assert!(start.elapsed() < SOON, "not stopped");
         std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -57,7 +57,7 @@ fn curl_gets_every_file_and_its_date() {
     fs::write(&config, curl_config(&server, &chosen)).unwrap();
     let mut command = Command::new("curl");
     command.args(["-q", "--silent", "--show-error", "--fail", "--noproxy", "*", "--globoff"]);
-    command.args(["--path-as-is", "--remote-time", "--max-time", "10", "--config"]).arg(&config);
+    command.args(["--path-as-is", "--remote-time", "--max-time", "60", "--config"]).arg(&config);
     let output = command.current_dir(dir.path()).output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
     let differ = chosen.iter().enumerate().filter(|(number, path)| {

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use conformance::client::Client;
 use conformance::server::{Server, ServerOptions, Signal};
 use conformance::webdriver::Browser;
 use serde_json::json;
+
+use crate::lifecycle::SOON;
 
 /// A name in which every character that could be taken for something else is.
 const STRANGE: &str = "50% <i>a&b;'c' #1? \u{fc}.txt";
@@ -141,7 +142,7 @@ fn what_fails_is_told_and_can_be_tried_again() {
     assert_eq!(listed(&browser), ["a"]);
 
     server.signal(Signal::KILL);
-    server.wait_exit(Duration::from_secs(5)).expect("a server that is killed ends");
+    server.wait_exit(SOON).expect("a server that is killed ends");
     assert_eq!(browser.run_with(DROP, &json!([["b"], []])), true);
     wait_until_said(&browser, "b: The connection was lost.");
     browser.click(&format!("{retry} + button"));

@@ -23,20 +23,18 @@ use conformance::client::Client;
 use conformance::response::Response;
 use conformance::server::{Server, ServerOptions};
 
-use crate::lifecycle::wait_until;
+use crate::lifecycle::{SOON, wait_until};
 
-/// How long the server may take to let go of what came to nothing.
-const CLEARED_WITHIN: Duration = Duration::from_secs(5);
+/// Where nobody is slow but the machine: no client is cut for it.
+const PATIENT: [&str; 6] = ["--head-timeout", "600", "--stall-timeout", "600", "--min-rate", "0"];
 
 fn writable() -> Server {
-    Server::start(ServerOptions::new().arg("--writable"))
+    Server::start(ServerOptions::new().arg("--writable").args(PATIENT))
 }
 
 #[track_caller]
 fn connect(server: &Server) -> Client {
-    let mut client = Client::connect(server.addr()).expect("the server accepts");
-    client.be_patient().expect("it is connected");
-    client
+    Client::connect(server.addr()).expect("the server accepts")
 }
 
 /// The head of a request; `fields` are whole field lines.
@@ -107,7 +105,7 @@ fn files_beneath(dir: &Path) -> BTreeSet<String> {
 #[track_caller]
 fn assert_only(dir: &Path, names: &[&str], after: &str) {
     let names: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let cleared = wait_until(CLEARED_WITHIN, || files_beneath(dir) == names);
+    let cleared = wait_until(SOON, || files_beneath(dir) == names);
     assert!(cleared, "{after}: there is {:?}", files_beneath(dir));
 }
 
@@ -195,7 +193,7 @@ impl Meeting {
         let mut missing = self.missing.lock().expect("nobody panics while counting");
         *missing -= 1;
         self.complete.notify_all();
-        let patience = Duration::from_secs(30);
+        let patience = Duration::from_secs(120);
         let waited = self.complete.wait_timeout_while(missing, patience, |missing| *missing > 0);
         let (missing, _) = waited.expect("nobody panics while counting");
         let absent = *missing;

@@ -9,7 +9,7 @@ import sys
 
 
 def connect():
-    return http.client.HTTPConnection("127.0.0.1", int(sys.argv[2]), timeout=10)
+    return http.client.HTTPConnection("127.0.0.1", int(sys.argv[2]), timeout=60)
 
 
 def on_disk(name):

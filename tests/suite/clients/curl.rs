@@ -44,7 +44,7 @@ impl Curl {
     #[track_caller]
     fn run_with(&self, args: &[&str], input: Stdio) -> Ran {
         let mut command = Command::new("curl");
-        command.args(["-q", "--silent", "--show-error", "--noproxy", "*", "--max-time", "10"]);
+        command.args(["-q", "--silent", "--show-error", "--noproxy", "*", "--max-time", "60"]);
         command.args(["--write-out", "%{stderr}%{http_code} %{size_download} %{num_connects}\\n"]);
         let output = run({
             command.args(args).current_dir(self.dir.path()).stdin(input);

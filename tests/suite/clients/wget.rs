@@ -23,7 +23,7 @@ fn is_wget_there() -> bool {
 #[track_caller]
 fn wget(dir: &Path, args: &[&str]) -> Output {
     let mut command = Command::new("wget");
-    command.args(["--no-config", "--no-proxy", "--tries=1", "--timeout=10", "--server-response"]);
+    command.args(["--no-config", "--no-proxy", "--tries=1", "--timeout=60", "--server-response"]);
     command.args(args).current_dir(dir).stdin(Stdio::null());
     run(command)
 }

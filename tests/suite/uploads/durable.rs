@@ -5,12 +5,11 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use conformance::server::{Server, ServerOptions, Signal};
 use tempfile::TempDir;
 
-use super::{ask, connect, put, wait_until};
+use super::{SOON, ask, connect, put, wait_until};
 
 /// The calls that count: what brings something to the disk, what changes names, what answers.
 const CALLS: &str =
@@ -78,7 +77,7 @@ fn what_is_answered_is_on_the_disk_with_its_name() {
     let mut checked = |what: &str, expected: &[Step]| {
         answered += 1;
         let count = || read().iter().filter(|step| **step == Step::Answer).count();
-        assert!(wait_until(Duration::from_secs(5), || count() >= answered), "{what}: {:?}", read());
+        assert!(wait_until(SOON, || count() >= answered), "{what}: {:?}", read());
         let all = read();
         let answers: Vec<usize> = (0..all.len()).filter(|&at| all[at] == Step::Answer).collect();
         begun = answers[answered - 2] + 1;
@@ -95,5 +94,5 @@ fn what_is_answered_is_on_the_disk_with_its_name() {
     assert!(ask(&mut client, "DELETE", "/file", "").unwrap().status < 300);
     checked("DELETE", &[Step::Name, Step::Sync, Step::Answer]);
     server.signal(Signal::TERM);
-    server.wait_exit(Duration::from_secs(10)).expect("it has nothing to do");
+    server.wait_exit(SOON).expect("it has nothing to do");
 }

@@ -14,8 +14,7 @@ use conformance::server::{Server, ServerOptions};
 use tempfile::TempDir;
 
 use super::{
-    CLEARED_WITHIN, Meeting, Versions, ask, assert_only, chunked, connect, get, head, put_head,
-    wait_until,
+    Meeting, SOON, Versions, ask, assert_only, chunked, connect, get, head, put_head, wait_until,
 };
 
 /// What the server is started with: uploads, and every octet of the disk for them.
@@ -71,7 +70,7 @@ impl Small {
     #[track_caller]
     fn assert_clear(&self, free: u64, names: &[&str], after: &str) {
         assert_only(&self.root, names, after);
-        let cleared = wait_until(CLEARED_WITHIN, || self.free() == free);
+        let cleared = wait_until(SOON, || self.free() == free);
         assert!(cleared, "{after}: {} octets free instead of {free}", self.free());
     }
 

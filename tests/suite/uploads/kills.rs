@@ -14,8 +14,8 @@ use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
 use super::{
-    CLEARED_WITHIN, Random, Versions, ask, assert_only, chunked, connect, files_beneath, get, head,
-    put, wait_until,
+    Random, SOON, Versions, ask, assert_only, chunked, connect, files_beneath, get, head, put,
+    wait_until,
 };
 
 /// How many uploads are answered in all rounds together, at the least.
@@ -28,7 +28,7 @@ const DELAY_US: u64 = 4_000;
 const CLIENTS: u64 = 6;
 const FILES: u64 = 20;
 /// How long a round may take to get so many answers, on a disk that is as slow as it likes.
-const ROUND_MAX: Duration = Duration::from_secs(30);
+const ROUND_MAX: Duration = Duration::from_secs(120);
 
 /// What the random numbers of this run begin with; `SEED=N` plays another.
 fn seed() -> u64 {
@@ -160,7 +160,7 @@ fn round(server: &mut Server, versions: &Versions, histories: &Histories, random
         let answered = histories.answered.load(Ordering::SeqCst) - before;
         assert!(in_time, "only {answered} uploads answered in {ROUND_MAX:?}");
     });
-    server.wait_exit(Duration::from_secs(10)).expect("who is killed ends");
+    server.wait_exit(SOON).expect("who is killed ends");
 }
 
 /// As `wait_until`, for what is over within a few milliseconds.
@@ -219,7 +219,7 @@ fn a_kill_in_the_middle_of_uploads_leaves_every_file_whole_and_loses_nothing_ans
         }
         let expected: BTreeSet<String> = names.iter().cloned().collect();
         let cleared = || files_beneath(dir.path()) == expected;
-        if left_behind.is_empty() && !wait_until(CLEARED_WITHIN, cleared) {
+        if left_behind.is_empty() && !wait_until(SOON, cleared) {
             let strays: Vec<_> = files_beneath(dir.path()).difference(&expected).cloned().collect();
             left_behind = format!("{at}: there is {strays:?}");
         }
@@ -246,7 +246,7 @@ fn what_an_upload_left_behind_is_gone_soon_after_the_next_start() {
     let needed = fs::File::create(dir.path().join("a/.httpd-upload-1-9")).unwrap();
     flock(&needed, FlockOperation::LockExclusive).unwrap();
     server.signal(Signal::KILL);
-    server.wait_exit(Duration::from_secs(10)).expect("who is killed ends");
+    server.wait_exit(SOON).expect("who is killed ends");
     let server = start();
     let mut client = connect(&server);
     assert_eq!(ask(&mut client, "GET", "/file", "").unwrap().text(), "content");

@@ -3,14 +3,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use conformance::client::Client;
 use conformance::response::Response;
 use conformance::server::Server;
 
 use super::{
-    Meeting, Versions, ask, assert_only, connect, get, head, put, put_head, wait_until, writable,
+    Meeting, SOON, Versions, ask, assert_only, connect, get, head, put, put_head, wait_until,
+    writable,
 };
 
 const RACERS: usize = 100;
@@ -229,7 +229,7 @@ fn settled(client: &mut Client, path: &str) -> (Vec<u8>, String) {
         seen = Some((response.body, tag));
         is_strong
     };
-    assert!(wait_until(Duration::from_secs(20), is_strong), "{path} is never left alone");
+    assert!(wait_until(SOON, is_strong), "{path} is never left alone");
     seen.expect("it was read")
 }
 

@@ -12,7 +12,7 @@ use conformance::client::Client;
 use conformance::response::Response;
 use conformance::server::Server;
 
-use super::{Random, Versions, ask, connect, put, wait_until, writable};
+use super::{Random, SOON, Versions, ask, connect, put, wait_until, writable};
 
 /// How often the file is replaced.
 const VERSIONS: u32 = 300;
@@ -255,7 +255,7 @@ fn rest(known: &Known, readers: u64) {
     std::thread::sleep(SETTLED);
     let enough = known.asked.load(Ordering::SeqCst) + ASKED_MEANWHILE * readers as usize;
     let asked = || known.asked.load(Ordering::SeqCst) >= enough;
-    wait_until(Duration::from_secs(5), || asked() || known.over.load(Ordering::SeqCst));
+    wait_until(SOON, || asked() || known.over.load(Ordering::SeqCst));
 }
 
 #[test]
