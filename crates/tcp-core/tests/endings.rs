@@ -169,7 +169,7 @@ fn close_comes_after_the_output() {
 fn a_client_that_still_sends_can_read_why_it_is_refused() {
     let answer = pattern(300_000);
     let refusal = answer.clone();
-    let server = serve(limits(), move |_: &Accepted| {
+    let server = serve(Limits { linger: LONG, ..limits() }, move |_: &Accepted| {
         let refusal = refusal.clone();
         script(move |now: Now, input: &mut Input<'_>, output: &mut Output| {
             if input.bytes().is_empty() {

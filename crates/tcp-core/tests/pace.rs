@@ -2,14 +2,15 @@
 
 mod support;
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 use support::{
-    LONG, Serving, limits, pattern, read, read_exactly, read_until_reset, script, serve,
+    LONG, Serving, limits, pattern, read, read_until_reset, script, serve, with_longer_times,
 };
 use tcp_core::{Accepted, Input, Limits, Now, Output, Pace, Wait};
 
@@ -30,16 +31,25 @@ fn owing(limits: Limits) -> (Serving, Receiver<u64>) {
     (server, endings)
 }
 
-fn stall(milliseconds: u64) -> Limits {
-    let pace = Pace { stall: Duration::from_millis(milliseconds), rate: 0, grace: LONG };
+fn stall(stall: Duration) -> Limits {
+    let pace = Pace { stall, rate: 0, grace: LONG };
     Limits { pace, ..limits() }
+}
+
+const SHORT: Duration = Duration::from_millis(300);
+
+/// The next octets, so many; `None` if the connection has been cut.
+fn read_some(client: &mut TcpStream, count: usize) -> Option<Vec<u8>> {
+    let mut octets = vec![0; count];
+    client.read_exact(&mut octets).ok()?;
+    Some(octets)
 }
 
 #[test]
 fn a_reader_that_takes_nothing_is_reset() {
-    let (server, endings) = owing(stall(300));
-    let mut client = server.connect_narrow();
+    let (server, endings) = owing(stall(SHORT));
     let start = Instant::now();
+    let mut client = server.connect_narrow();
     let unsent = endings.recv_timeout(LONG).unwrap();
     assert!(start.elapsed() >= Duration::from_millis(200), "cut early");
     assert!(unsent > 0);
@@ -48,7 +58,7 @@ fn a_reader_that_takes_nothing_is_reset() {
 
 #[test]
 fn a_reader_that_takes_nothing_is_reset_though_it_sends() {
-    let (server, endings) = owing(stall(300));
+    let (server, endings) = owing(stall(SHORT));
     let client = server.connect_narrow();
     let mut writer = client.try_clone().unwrap();
     let writing = thread::spawn(move || {
@@ -62,26 +72,31 @@ fn a_reader_that_takes_nothing_is_reset_though_it_sends() {
 
 #[test]
 fn a_slow_reader_that_goes_on_reading_is_not_cut() {
+    assert!(with_longer_times(|time| reads_slowly(time).is_some()), "cut");
+}
+
+/// Whether a reader gets all that it reads on for, slowly for the time of some stalls.
+fn reads_slowly(time: Duration) -> Option<()> {
     // The kernel tells of room only once half of what it holds has gone, which takes this
     // reader longer than a stall: that it goes on reading must be found out all the same.
-    let (server, endings) = owing(stall(1000));
+    let (server, endings) = owing(stall(time));
     let mut client = server.connect_narrow();
     let expected = pattern(OWED);
     let mut at = 0;
     let start = Instant::now();
-    while start.elapsed() < Duration::from_millis(3500) {
-        let some = read_exactly(&mut client, 4096);
+    while start.elapsed() < time * 7 / 2 {
+        let some = read_some(&mut client, 4096)?;
         assert!(some == expected[at..at + 4096], "other bytes at {at}");
         at += 4096;
-        thread::sleep(Duration::from_millis(100));
+        thread::sleep(time / 10);
     }
-    assert!(endings.is_empty(), "cut");
     while at < OWED {
-        let some = read_exactly(&mut client, (64 * 1024).min(OWED - at));
+        let some = read_some(&mut client, (64 * 1024).min(OWED - at))?;
         assert!(some == expected[at..at + some.len()], "other bytes at {at}");
         at += some.len();
     }
     assert_eq!(endings.recv_timeout(LONG), Ok(0));
+    Some(())
 }
 
 #[test]
@@ -90,7 +105,6 @@ fn a_reader_below_the_average_is_reset_though_it_goes_on_reading() {
     let (server, endings) = owing(Limits { pace, ..limits() });
     let mut client = server.connect_narrow();
     while endings.is_empty() {
-        use std::io::Read;
         let _ = client.read(&mut [0; 4096]);
         thread::sleep(Duration::from_millis(20));
     }
@@ -99,8 +113,13 @@ fn a_reader_below_the_average_is_reset_though_it_goes_on_reading() {
 
 #[test]
 fn a_peer_that_is_owed_nothing_any_more_may_be_as_slow_as_it_likes() {
+    assert!(with_longer_times(|time| reads_twice(time).is_some()), "cut");
+}
+
+/// Whether a reader gets all that it asks for, with pauses that are longer than a stall.
+fn reads_twice(time: Duration) -> Option<()> {
     let answer: Arc<[u8]> = pattern(OWED).into();
-    let server = serve(stall(1000), move |_: &Accepted| {
+    let server = serve(stall(time), move |_: &Accepted| {
         let answer = Arc::clone(&answer);
         script(move |now: Now, input: &mut Input<'_>, output: &mut Output| {
             if !input.bytes().is_empty() {
@@ -112,13 +131,14 @@ fn a_peer_that_is_owed_nothing_any_more_may_be_as_slow_as_it_likes() {
     });
     let mut client = server.connect_narrow();
     for _ in 0..2 {
-        client.write_all(b"x").unwrap();
-        read_exactly(&mut client, 1000);
+        client.write_all(b"x").ok()?;
+        read_some(&mut client, 1000)?;
         // By then the server waits for room, and the clock runs.
         thread::sleep(Duration::from_millis(50));
-        read_exactly(&mut client, OWED - 1000);
-        thread::sleep(Duration::from_millis(1200));
+        read_some(&mut client, OWED - 1000)?;
+        thread::sleep(time * 6 / 5);
     }
+    Some(())
 }
 
 /// Octets that the kernel takes for a peer at once, and a tiny one does not take in.
