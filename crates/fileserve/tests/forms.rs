@@ -97,7 +97,7 @@ fn a_name_that_is_taken_is_dealt_with_as_the_policy_says() {
 fn soon(what: &str, mut holds: impl FnMut() -> bool) {
     let start = std::time::Instant::now();
     while !holds() {
-        assert!(start.elapsed().as_secs() < 5, "{what}");
+        assert!(start.elapsed().as_secs() < 60, "{what}");
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
 }

@@ -38,7 +38,7 @@ fn with_room_for_one(limits: Limits, test: impl Fn(&dyn Fn() -> TcpStream, &Note
     let running = server.start(Http::new(Noting(Arc::clone(&notes)))).unwrap();
     let connect = || {
         let client = TcpStream::connect(address).unwrap();
-        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         client
     };
     test(&connect, &notes);

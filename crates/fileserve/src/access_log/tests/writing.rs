@@ -13,12 +13,23 @@ use super::super::{AccessLog, FLUSH_EVERY, LOOK_EVERY, LogFormat, SHARD_BYTES_MA
 use super::answered;
 
 /// Waits until `done`, but not for ever.
-fn wait_until(what: &str, within: Duration, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + within;
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !done() {
-        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        assert!(Instant::now() < deadline, "never: {what}");
         thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// That `attempt` takes less than `within`, at least once in a few times: what is too slow is so
+/// each time, and what a busy machine delays is not delayed each time.
+fn once_within(within: Duration, mut attempt: impl FnMut()) {
+    let mut took = || {
+        let begin = Instant::now();
+        attempt();
+        begin.elapsed()
+    };
+    assert!((0..20).any(|_| took() < within), "never within {within:?}");
 }
 
 fn read(path: &Path) -> String {
@@ -34,8 +45,12 @@ fn a_line_is_in_the_file_within_a_second() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("access.log");
     let log = to_file(&path, 2);
-    log.record(&answered(b"GET /a HTTP/1.1"), None);
-    wait_until("the line is written", Duration::from_secs(1), || read(&path).ends_with(" 200 -\n"));
+    let mut lines = 0;
+    once_within(Duration::from_secs(1), || {
+        log.record(&answered(b"GET /a HTTP/1.1"), None);
+        lines += 1;
+        wait_until("the line is written", || read(&path).matches(" 200 -\n").count() == lines);
+    });
 }
 
 #[test]
@@ -43,20 +58,16 @@ fn a_full_shard_is_written_at_once() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("access.log");
     let log = to_file(&path, 1);
-    let begin = Instant::now();
-    let mut waves = 0;
-    // Each wave would take a whole FLUSH_EVERY if nobody woke the writer.
-    while waves < 10 {
-        let before = fs::metadata(&path).expect("a file").len();
-        for _ in 0..WAKE_BYTES / 64 {
-            log.record(&answered(b"GET /a HTTP/1.1"), None);
+    // Each wave but the first would take a whole FLUSH_EVERY if nobody woke the writer.
+    once_within(5 * FLUSH_EVERY, || {
+        for _ in 0..10 {
+            let before = fs::metadata(&path).expect("a file").len();
+            for _ in 0..WAKE_BYTES / 64 {
+                log.record(&answered(b"GET /a HTTP/1.1"), None);
+            }
+            wait_until("a wave is written", || fs::metadata(&path).expect("a file").len() > before);
         }
-        wait_until("a wave is written", Duration::from_secs(5), || {
-            fs::metadata(&path).expect("a file").len() > before
-        });
-        waves += 1;
-    }
-    assert!(begin.elapsed() < waves * FLUSH_EVERY, "{:?}", begin.elapsed());
+    });
 }
 
 #[test]
@@ -105,16 +116,14 @@ fn a_rotation_under_load_loses_nothing() {
             });
         }
         for turn in 1..=3 {
-            wait_until("the next quarter is recorded", Duration::from_secs(30), || {
+            wait_until("the next quarter is recorded", || {
                 recorded.load(Relaxed) >= turn * WORKERS * LINES / 4
             });
             let old = dir.path().join(format!("access.log.{turn}"));
-            fs::rename(&path, &old).expect("renamed");
             let before = log.identity();
+            fs::rename(&path, &old).expect("renamed");
             log.reopen();
-            wait_until("the log is opened anew", Duration::from_secs(5), || {
-                log.identity() != before
-            });
+            wait_until("the log is opened anew", || log.identity() != before);
             rotated.push(old);
         }
     });
@@ -139,16 +148,20 @@ fn a_log_that_is_renamed_or_deleted_is_followed_by_a_new_one_though_nobody_tells
     log.record(&answered(b"GET /a HTTP/1.1"), None);
     fs::rename(&path, &old).expect("renamed");
     log.record(&answered(b"GET /b HTTP/1.1"), None);
-    wait_until("there is a new log", 5 * LOOK_EVERY, || path.exists());
-    assert_eq!(read(&old).lines().count(), 2, "the lines until then are in the old one");
+    wait_until("there is a new log", || path.exists());
     log.record(&answered(b"GET /c HTTP/1.1"), None);
-    wait_until("its line is there", 2 * FLUSH_EVERY, || read(&path).contains("GET /c"));
+    wait_until("its line is there", || read(&path).contains("GET /c"));
+    let (before, after) = (read(&old), read(&path));
+    assert!(before.contains("GET /a"), "the lines until then are in the old one: {before}");
+    // Where this thread was held up it may come late.
+    assert!(before.contains("GET /b") != after.contains("GET /b"), "{before}{after}");
+    assert_eq!((before + &after).lines().count(), 3);
     fs::remove_file(&path).expect("deleted");
-    wait_until("there is a new log again", 5 * LOOK_EVERY, || path.exists());
+    wait_until("there is a new log again", || path.exists());
     log.record(&answered(b"GET /d HTTP/1.1"), None);
     log.shutdown();
     assert_eq!(read(&path).lines().count(), 1);
-    assert_eq!(read(&old).lines().count(), 2);
+    assert!(!read(&old).contains("GET /c"));
 }
 
 #[test]
@@ -160,11 +173,9 @@ fn a_log_whose_directory_comes_back_is_there_again() {
     fs::rename(&here, &there).expect("renamed");
     thread::sleep(3 * LOOK_EVERY);
     log.record(&answered(b"GET /a HTTP/1.1"), None);
-    wait_until("the old one stays", 2 * FLUSH_EVERY, || {
-        !read(&there.join("access.log")).is_empty()
-    });
+    wait_until("the old one stays", || !read(&there.join("access.log")).is_empty());
     fs::create_dir(&here).expect("a directory");
-    wait_until("there is a new log", 5 * LOOK_EVERY, || here.join("access.log").exists());
+    wait_until("there is a new log", || here.join("access.log").exists());
     log.record(&answered(b"GET /b HTTP/1.1"), None);
     log.shutdown();
     assert_eq!(read(&here.join("access.log")).lines().count(), 1);
