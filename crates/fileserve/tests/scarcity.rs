@@ -56,7 +56,13 @@ fn a_full_disk_is_507_and_keeps_the_old_content() {
         thread::yield_now();
     }
     assert_eq!(site.names("disk"), ["a"]);
-    assert_eq!(site.brief(&format!("PUT /disk/a\n\n{}", "y".repeat(30 * 1024))), "204 \"\"");
+    // What has no name goes unseen.
+    let put = || site.brief(&format!("PUT /disk/a\n\n{}", "y".repeat(30 * 1024)));
+    let mut answer = put();
+    while answer == "507 storage-full" && start.elapsed().as_secs() < 60 {
+        answer = put();
+    }
+    assert_eq!(answer, "204 \"\"");
 }
 
 #[test]
@@ -70,18 +76,27 @@ fn out_of_descriptors_is_503_and_never_404() {
     let limit = Rlimit { current: Some(64), maximum: Some(64) };
     setrlimit(Resource::Nofile, limit).unwrap();
     let mut spare: Vec<File> = Vec::new();
-    while let Ok(file) = File::open("/dev/null") {
-        spare.push(file);
-    }
+    let use_up =
+        |spare: &mut Vec<File>| spare.extend((0..).map_while(|_| File::open("/dev/null").ok()));
+    use_up(&mut spare);
     // With none left, with one for the directory but none to list it, and so on.
     for free in 0..3 {
         for request in ["GET /a.txt", "GET /dir/", "GET /with/", "PUT /a.txt\n\nnew", "PUT /n\n\nx"]
         {
-            let answer = site.brief(request);
-            let good = answer.starts_with("2") || answer == "503 1 out-of-descriptors";
-            assert!(good, "{request} with {free} free: {answer}");
-            if free == 0 {
-                assert!(answer.starts_with("503"), "{request}: {answer}");
+            let ask = || {
+                let answer = site.brief(request);
+                let good = answer.starts_with("2") || answer == "503 1 out-of-descriptors";
+                assert!(good, "{request} with {free} free: {answer}");
+                answer
+            };
+            // Other threads, which look for leftovers, may have given one back meanwhile.
+            let is_refused = |_| {
+                use_up(&mut spare);
+                ask().starts_with("503")
+            };
+            match free {
+                0 => assert!((0..100).any(is_refused), "{request}"),
+                _ => drop(ask()),
             }
         }
         spare.pop();
@@ -327,8 +342,13 @@ fn long_lists_are_made_a_few_at_a_time() {
         }
         (good, answers.len() - good)
     };
-    let (good, busy) = asked("GET /long/");
-    assert!(good > 0 && busy > 0, "{good} good, {busy} busy");
+    // One processor may make one after the other for a while.
+    let is_limited = |_| {
+        let (good, busy) = asked("GET /long/");
+        assert!(good > 0, "{busy} busy");
+        busy > 0
+    };
+    assert!((0..100).any(is_limited), "so many at a time");
     assert_eq!(asked("GET /short/"), (32, 0), "short ones are no burden");
     assert!(site.brief("GET /long/").starts_with("200"), "every turn is given back");
 }
