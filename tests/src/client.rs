@@ -31,6 +31,10 @@ pub struct Client {
     answered: usize,
     /// When something was received last.
     received_last: SystemTime,
+    /// When something was sent first since the last final response was handed out, or ever.
+    asked: SystemTime,
+    /// Whether nothing was sent since then.
+    is_idle: bool,
     /// When nothing more is waited for, if ever.
     end: Option<Instant>,
     /// Whether an answer in HTTP/1.0 is taken for one in HTTP/1.1.
@@ -51,6 +55,8 @@ impl Client {
             taken: 0,
             answered: 0,
             received_last: SystemTime::now(),
+            asked: SystemTime::now(),
+            is_idle: true,
             end: None,
             takes_old: false,
         })
@@ -76,6 +82,9 @@ impl Client {
 
     /// Sends in as few writes as the kernel takes.
     pub fn send(&mut self, octets: &[u8]) -> io::Result<()> {
+        if std::mem::take(&mut self.is_idle) {
+            self.asked = SystemTime::now();
+        }
         self.sent.extend_from_slice(octets);
         self.stream.write_all(octets)
     }
@@ -106,9 +115,8 @@ impl Client {
             if self.takes_old && is_old {
                 self.received[self.taken + b"HTTP/1.".len()] = b'1';
             }
-            if let Some((response, length)) =
-                Response::parse_begun(&self.received[self.taken..], to_head, begun)?
-            {
+            let (rest, times) = (&self.received[self.taken..], self.asked..=begun);
+            if let Some((response, length)) = Response::parse_between(rest, to_head, &times)? {
                 self.taken += length;
                 // RFC 9112 §6.1: a client of HTTP/1.0 would take the chunks for content.
                 let coded = response.field("Transfer-Encoding").is_some();
@@ -116,6 +124,7 @@ impl Client {
                     return Err("Transfer-Encoding in an answer to HTTP/1.0".to_owned());
                 }
                 self.answered += usize::from(response.status >= 200);
+                self.is_idle |= response.status >= 200;
                 return Ok(response);
             }
             let has_begun = self.received.len() > self.taken;

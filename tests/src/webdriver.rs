@@ -206,6 +206,8 @@ impl Driver {
         let mut command = Command::new(program);
         command.arg("--port=0").process_group(0);
         command.env("TMPDIR", dir.path()).env("HOME", dir.path());
+        // Names of files are UTF-8 here, whatever they are elsewhere.
+        command.env("LC_ALL", "C.UTF-8");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("chromedriver can be started");
         let stdout = child.stdout.take().expect("standard output was asked to be a pipe");

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::SystemTime;
 
 use conformance::client::WAIT_MAX;
 use conformance::response::Response;
@@ -18,6 +19,7 @@ pub(crate) const UNSENDABLE: usize = 24 << 20;
 pub(crate) struct Download {
     stream: TcpStream,
     head: Response,
+    asked: SystemTime,
     /// Content that came in one read with the head.
     early: Vec<u8>,
 }
@@ -37,7 +39,8 @@ impl Download {
 
     fn on(stream: TcpStream) -> Download {
         let (reason, fields, body) = (String::new(), Vec::new(), Vec::new());
-        Download { stream, head: Response { status: 0, reason, fields, body }, early: Vec::new() }
+        let head = Response { status: 0, reason, fields, body };
+        Download { stream, head, asked: SystemTime::now(), early: Vec::new() }
     }
 
     fn read_head(&mut self) -> bool {
@@ -46,7 +49,8 @@ impl Download {
         assert!(count > 0, "the connection was closed before a head");
         self.early.extend_from_slice(&buffer[..count]);
         // Read as the answer to a HEAD, a response ends where its content starts.
-        match Response::parse(&self.early, true).expect("a sound response") {
+        let times = self.asked..=SystemTime::now();
+        match Response::parse_between(&self.early, true, &times).expect("a sound response") {
             Some((head, length)) => {
                 self.head = head;
                 self.early.drain(..length);

@@ -47,6 +47,25 @@ impl Place {
     }
 }
 
+/// A command that has a system call fail in what it starts; `None`, said, where there is no strace
+/// that can.
+pub(crate) fn failing(call: &str, how: &str) -> Option<Vec<String>> {
+    let (trace, inject) = (format!("trace={call}"), format!("inject={call}:{how}"));
+    let words = ["strace", "-D", "-f", "-o", "/dev/null", "-e", &trace, "-e", &inject];
+    let can = is_run_by(&words);
+    if !can {
+        eprintln!("skipped: {call} cannot be made to fail");
+    }
+    can.then(|| words.map(str::to_owned).to_vec())
+}
+
+/// Whether a program can be started through a command.
+fn is_run_by(words: &[&str]) -> bool {
+    let mut probe = Command::new(words[0]);
+    probe.args(&words[1..]).arg("true").stdout(Stdio::null()).stderr(Stdio::null());
+    probe.status().is_ok_and(|status| status.success())
+}
+
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
@@ -164,24 +183,20 @@ fn nothing_that_is_served_is_lost_by_the_jail() {
 /// 6.10.
 #[test]
 fn uploads_need_no_right_of_root() {
-    if !is_root() || !is_there("setpriv") {
+    let less = ["setpriv", "--bounding-set", "-dac_read_search,-dac_override"];
+    if !is_root() || !is_run_by(&less) {
         return eprintln!("skipped: it takes root, and setpriv");
     }
     let place = Place::of(0);
-    let less = ["setpriv", "--bounding-set", "-dac_read_search,-dac_override"];
     let mut server = Server::start(place.options().through(less));
     use_it(&mut server, &place);
 }
 
 #[test]
 fn the_link_in_proc_is_enough_for_uploads() {
-    if !is_there("strace") {
-        return eprintln!("skipped: there is no strace");
-    }
-    let place = Place::of(0);
     // The first way of each upload fails, as it does before Linux 6.10.
-    let failing = "inject=linkat:error=ENOENT:when=1+2";
-    let quiet = ["strace", "-D", "-f", "-o", "/dev/null", "-e", "trace=linkat", "-e", failing];
+    let Some(quiet) = failing("linkat", "error=ENOENT:when=1+2") else { return };
+    let place = Place::of(0);
     let server = Server::start(place.options().through(quiet));
     for number in 0..3 {
         assert_eq!(ask(&server, &format!("PUT /{number} HTTP/1.1"), "content").0, 201);
@@ -243,17 +258,13 @@ fn a_log_is_made_anew_only_where_it_was() {
 
 #[test]
 fn a_kernel_without_landlock_is_told_of_and_served_on() {
-    if !is_there("strace") {
-        return eprintln!("skipped: there is no strace");
-    }
     for (error, line) in [
         ("ENOSYS", "jail: not available: this kernel has no landlock\n"),
         ("EOPNOTSUPP", "jail: not available: landlock is turned off in this kernel\n"),
     ] {
+        let error = format!("error={error}");
+        let Some(wrapper) = failing("landlock_create_ruleset", &error) else { return };
         let place = Place::of(0);
-        let inject = format!("inject=landlock_create_ruleset:error={error}");
-        let trace = "trace=landlock_create_ruleset";
-        let wrapper = ["strace", "-D", "-f", "-o", "/dev/null", "-e", trace, "-e", &inject];
         let mut server = Server::start(place.options().through(wrapper));
         use_it(&mut server, &place);
         assert!(server.stderr().contains(line), "{error}: {}", server.stderr());
@@ -262,15 +273,10 @@ fn a_kernel_without_landlock_is_told_of_and_served_on() {
 
 #[test]
 fn a_kernel_without_filters_is_told_of_and_served_on() {
-    if !is_there("strace") {
-        return eprintln!("skipped: there is no strace");
-    }
     let line = "sockets and programs are not refused: this kernel has no seccomp filters\n";
-    for error in ["ENOSYS", "EINVAL"] {
+    for error in ["error=ENOSYS", "error=EINVAL"] {
+        let Some(wrapper) = failing("seccomp", error) else { return };
         let place = Place::of(0);
-        let inject = format!("inject=seccomp:error={error}");
-        let wrapper =
-            ["strace", "-D", "-f", "-o", "/dev/null", "-e", "trace=seccomp", "-e", &inject];
         let mut server = Server::start(place.options().through(wrapper));
         use_it(&mut server, &place);
         assert!(server.stderr().contains(line), "{error}: {}", server.stderr());
@@ -280,13 +286,8 @@ fn a_kernel_without_filters_is_told_of_and_served_on() {
 
 #[test]
 fn a_jail_that_fails_is_told_of_and_served_without() {
-    if !is_there("strace") {
-        return eprintln!("skipped: there is no strace");
-    }
+    let Some(wrapper) = failing("landlock_restrict_self", "error=E2BIG") else { return };
     let place = Place::of(0);
-    let inject = "inject=landlock_restrict_self:error=E2BIG";
-    let trace = "trace=landlock_restrict_self";
-    let wrapper = ["strace", "-D", "-f", "-o", "/dev/null", "-e", trace, "-e", inject];
     let server = Server::start(place.options().through(wrapper));
     if server.stderr().contains("jail: not available") {
         return eprintln!("skipped: this kernel has no landlock");
