@@ -29,7 +29,7 @@ fn once_within(within: Duration, mut attempt: impl FnMut()) {
         attempt();
         begin.elapsed()
     };
-    assert!((0..20).any(|_| took() < within), "never within {within:?}");
+    assert!((0..5).any(|_| took() < within), "never within {within:?}");
 }
 
 fn read(path: &Path) -> String {
