@@ -157,6 +157,8 @@ pub(crate) const CLOSING_MAX: usize = 64;
 /// they are taken, or nothing has been taken for four stall times; no limit of ours counts that.
 /// The shortest answers are left to it, as waiting for their peers would cost each of them more.
 pub(crate) const LEFT_MAX: u64 = 16 * 1024;
+/// When a peer that has more than that to take is looked at first: most have taken it by then.
+pub(crate) const FIRST_LOOK: Duration = Duration::from_millis(10);
 /// How long after the drain the threads are waited for: then they reset who is left, and tell the
 /// sessions.
 pub(crate) const JOIN_GRACE: Duration = Duration::from_secs(1);

@@ -146,10 +146,10 @@ const HANDED_OVER: usize = 60_000;
 
 /// A server that hands an answer over to the kernel and is done, and how many octets of each had
 /// not been sent.
-fn handing_over(octets: usize, milliseconds: u64) -> (Serving, Receiver<u64>) {
+fn handing_over(octets: usize, time: Duration) -> (Serving, Receiver<u64>) {
     let answer: Arc<[u8]> = pattern(octets).into();
     let (sender, endings) = unbounded();
-    let limits = Limits { linger: Duration::from_millis(100), ..stall(milliseconds) };
+    let limits = Limits { linger: Duration::from_millis(100), ..stall(time) };
     let server = serve(limits, move |_: &Accepted| {
         let (answer, sender) = (Arc::clone(&answer), sender.clone());
         script(move |_: Now, _: &mut Input<'_>, output: &mut Output| {
@@ -163,7 +163,7 @@ fn handing_over(octets: usize, milliseconds: u64) -> (Serving, Receiver<u64>) {
 
 #[test]
 fn what_nobody_takes_from_the_kernel_is_the_servers_until_it_is_reset() {
-    let (server, endings) = handing_over(HANDED_OVER, 300);
+    let (server, endings) = handing_over(HANDED_OVER, Duration::from_millis(300));
     for half_closed in [false, true] {
         let mut client = server.connect_tiny();
         if half_closed {
@@ -177,7 +177,7 @@ fn what_nobody_takes_from_the_kernel_is_the_servers_until_it_is_reset() {
 
 #[test]
 fn who_takes_it_slowly_from_the_kernel_gets_all() {
-    let (server, endings) = handing_over(HANDED_OVER, 30_000);
+    let (server, endings) = handing_over(HANDED_OVER, LONG);
     let mut client = server.connect_tiny();
     thread::sleep(Duration::from_millis(300));
     assert!(endings.is_empty(), "left to the kernel");
@@ -188,7 +188,7 @@ fn who_takes_it_slowly_from_the_kernel_gets_all() {
 
 #[test]
 fn who_has_taken_all_is_let_go_though_it_stays() {
-    let (server, endings) = handing_over(HANDED_OVER, 30_000);
+    let (server, endings) = handing_over(HANDED_OVER, LONG);
     let mut client = server.connect();
     assert_eq!(support::read_all(&mut client), pattern(HANDED_OVER));
     assert_eq!(endings.recv_timeout(LONG), Ok(0));
@@ -197,7 +197,7 @@ fn who_has_taken_all_is_let_go_though_it_stays() {
 #[test]
 fn the_little_that_is_left_to_the_kernel_is_forgotten_when_nobody_takes_it() {
     const LITTLE: usize = 16 * 1024;
-    let (server, endings) = handing_over(LITTLE, 100);
+    let (server, endings) = handing_over(LITTLE, Duration::from_millis(100));
     let mut client = server.connect_tiny();
     assert_eq!(endings.recv_timeout(LONG), Ok(0));
     server.forgets(&client);

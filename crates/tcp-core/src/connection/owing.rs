@@ -27,7 +27,11 @@ pub(super) struct Owing {
 impl Owing {
     pub(super) fn new(now: Instant, socket: &TcpStream) -> Owing {
         // It can only fail when the connection is broken, which shows when it is sent to.
-        let known = taken(socket).unwrap_or_default();
+        Owing::from(now, taken(socket).unwrap_or_default())
+    }
+
+    /// Of a peer that is so far.
+    pub(super) fn from(now: Instant, known: Taken) -> Owing {
         let before = known.acknowledged;
         Owing { start: now, last: now, octets: 0, before, known, fresh: now, away: None }
     }

@@ -27,7 +27,7 @@ impl<S: Service> Worker<S> {
             });
             if let Some(connection) = idle {
                 // Left to the kernel, such ones could become as many as come.
-                if connection.has_much_to_take() {
+                if connection.much_to_take().is_some() {
                     connection.give_up();
                 }
                 self.settle(ledger, token, Turn::Closed, now);
