@@ -17,5 +17,6 @@ mod lifecycle;
 mod patience;
 mod real_site;
 mod starved;
+mod unread;
 mod upload_page;
 mod uploads;

@@ -1,12 +1,12 @@
 //! Says at the start what is served, where, and what may be done to it.
 
-use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use fileserve::Access;
 
 use crate::args::Args;
 use crate::auth;
+use crate::stderr;
 use crate::user::Identity;
 
 /// Says what is served, where, and what may be done to it. On standard error, since standard output
@@ -49,7 +49,7 @@ pub(crate) fn announce(
     }
     text.push_str(jail);
     // Nobody may be listening; that is no reason not to serve.
-    let _ = io::stderr().write_all(text.as_bytes());
+    stderr::say(&text);
 }
 
 /// An address that a browser can open, and what else is to be said of it.

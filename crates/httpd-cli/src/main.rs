@@ -9,13 +9,13 @@ mod hash_password;
 mod jail;
 mod serve;
 mod settings;
+mod stderr;
 mod typed;
 mod usage;
 mod user;
 mod values;
 
 use std::fmt::Display;
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
@@ -57,11 +57,12 @@ fn main() -> ExitCode {
 
 /// Says why it is over, in one sentence with a way out.
 fn fail(status: u8, why: impl Display) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "httpd: {why}");
+    stderr::say(&format!("httpd: {why}\n"));
     ExitCode::from(status)
 }
 
-/// What the server has to say while it runs goes to standard error, a line each; panics as well.
+/// What the server has to say while it runs goes to standard error, a line each; panics as well. No
+/// thread waits for its reader.
 fn init_log(verbose: bool) {
     let level = if verbose { log::LevelFilter::Debug } else { log::LevelFilter::Warn };
     let config = simplelog::ConfigBuilder::new()
@@ -70,6 +71,6 @@ fn init_log(verbose: bool) {
         .set_thread_level(log::LevelFilter::Off)
         .build();
     // Fails only if there is a logger already.
-    let _ = simplelog::WriteLogger::init(level, config, std::io::stderr());
+    let _ = simplelog::WriteLogger::init(level, config, stderr::Lines::new());
     std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
 }

@@ -1,0 +1,139 @@
+//! Standard error that nobody reads: no thread waits for its reader, and what is lost is counted.
+
+use std::fs::OpenOptions;
+use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use conformance::client::Client;
+use conformance::server::{Signal, binary};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::process::{Pid, kill_process};
+
+/// Longer than anything takes, as long as it comes at all.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Killed when the test is over.
+struct Killed(Child);
+
+impl Killed {
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).expect("a child can be signalled");
+    }
+
+    fn stops(&mut self) {
+        self.signal(Signal::TERM);
+        let end = Instant::now() + PATIENCE;
+        let status = loop {
+            match self.0.try_wait().expect("a child can be waited for") {
+                Some(status) => break status,
+                None => assert!(Instant::now() < end, "it does not stop"),
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        assert_eq!(status.code(), Some(0));
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Writes until nothing more goes in. Whoever else has the pipe waits as before.
+fn fill(pipe: &PipeWriter) {
+    let mut options = OpenOptions::new();
+    options.write(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let mut own =
+        options.open(format!("/proc/self/fd/{}", pipe.as_raw_fd())).expect("the same pipe");
+    while own.write(&[b'x'; 64]).is_ok() {}
+}
+
+/// Reads until `text` has come.
+fn read_until(pipe: &mut PipeReader, text: &str) -> String {
+    let (mut said, mut chunk) = (String::new(), vec![0; 1 << 20]);
+    while !said.contains(text) {
+        let wait = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
+        let ready = poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&wait));
+        assert_eq!(ready, Ok(1), "it says no more than: {said}");
+        let count = pipe.read(&mut chunk).expect("a pipe can be read");
+        assert!(count > 0, "it has ended, and said: {said}");
+        said.push_str(&String::from_utf8_lossy(&chunk[..count]));
+    }
+    said
+}
+
+#[test]
+fn a_full_pipe_for_standard_error_holds_up_neither_clients_nor_the_stop() {
+    let (mut reader, writer) = pipe().unwrap();
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("a"), "content").unwrap();
+    let mut command = Command::new("sh");
+    // A lack of descriptors is something to complain of, on the thread that serves all.
+    command.args(["-c", "ulimit -n 64 && exec \"$0\" \"$@\""]).arg(binary());
+    command.args(["-b", "127.0.0.1:0", "--host", "*", "--access-log", "off", "--workers", "1"]);
+    command.args(["--max-connections", "200"]).arg(root.path());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(writer.try_clone().unwrap());
+    let mut server = Killed(command.spawn().unwrap());
+    let said = read_until(&mut reader, "no access log\n");
+    let (_, address) = said.split_once("listening at http://").unwrap();
+    let address = address.split('/').next().unwrap().parse().unwrap();
+
+    fill(&writer);
+    let crowd: Vec<_> = (0..300)
+        .map(|_| {
+            let mut client = Client::connect(address).unwrap();
+            // Who has been told 503 is gone.
+            let _ = client.send(b"GET /a HTTP/1.1\r\nHo");
+            client
+        })
+        .collect();
+    drop(crowd);
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let mut client = Client::connect(address).unwrap();
+        client.give_up_after(PATIENCE);
+        let _ = client.send(b"GET /a HTTP/1.1\r\nHost: test\r\n\r\n");
+        match client.response() {
+            Ok(response) if response.status == 200 => break,
+            other => assert!(Instant::now() < end, "{other:?}"),
+        }
+    }
+    // Said by the thread that waits for signals.
+    server.signal(Signal::XFSZ);
+    read_until(&mut reader, "xxx");
+    server.signal(Signal::XFSZ);
+    read_until(&mut reader, "httpd: lines lost here, as nobody read standard error: ");
+
+    fill(&writer);
+    server.signal(Signal::XFSZ);
+    server.stops();
+}
+
+#[test]
+fn a_server_starts_though_nobody_reads_what_it_says() {
+    let (mut reader, writer) = pipe().unwrap();
+    fill(&writer);
+    let root = tempfile::tempdir().unwrap();
+    let mut command = Command::new(binary());
+    command.args(["-b", "127.0.0.1:0", "--access-log", "log"]).arg(root.path());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(writer).current_dir(root.path());
+    let mut server = Killed(command.spawn().unwrap());
+    drop(command); // and with it the end that is written to
+    // Signals are caught before the log is made; acted on, after the announcement.
+    let end = Instant::now() + PATIENCE;
+    while !root.path().join("log").exists() {
+        assert!(Instant::now() < end, "it does not start");
+        thread::sleep(Duration::from_millis(5));
+    }
+    server.stops();
+    let mut said = String::new();
+    reader.read_to_string(&mut said).unwrap();
+    assert!(said.bytes().all(|octet| octet == b'x'), "there was no room");
+}
