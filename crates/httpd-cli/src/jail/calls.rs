@@ -60,8 +60,8 @@ const REFUSED: &[c_long] = &[
     SYS_finit_module,
     SYS_delete_module,
     SYS_kexec_load,
-    // A C library for RISC-V has no name for it.
-    #[cfg(not(target_arch = "riscv64"))]
+    // The libc crate has no name for it on RISC-V, nor on ARM64 with musl.
+    #[cfg(not(any(target_arch = "riscv64", all(target_arch = "aarch64", target_env = "musl"))))]
     SYS_kexec_file_load,
     SYS_quotactl,
     SYS_reboot,
