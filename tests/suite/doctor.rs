@@ -81,7 +81,7 @@ fn the_options_are_those_of_the_server() {
         ("listening at", "0.0.0.0:0, for the network"),
         ("connections", "7"),
         ("from one address", "8 connections at once, 9 requests/s on average"),
-        ("threads", "1 workers, 2 for disks"),
+        ("threads", "1 worker, 2 for disks"),
         ("transfer", "cut after 4 s of nothing; no least rate"),
         ("idle connection", "6 s"),
         ("to stop", "3 s"),

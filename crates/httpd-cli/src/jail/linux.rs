@@ -26,8 +26,9 @@ pub(super) fn restrict(rules: &Rules) -> Jailed<u32> {
         Ok(LandlockStatus::NotEnabled) => {
             return Jailed::Unavailable("landlock is turned off in this kernel");
         }
+        // ENOSYS, or whatever else a filter of system calls answers; EPERM is usual.
         Ok(LandlockStatus::NotImplemented) => {
-            return Jailed::Unavailable("this kernel has no landlock");
+            return Jailed::Unavailable("this kernel has no landlock, or a container forbids it");
         }
         Err(error) => return Jailed::Failed(error.to_string()),
     };

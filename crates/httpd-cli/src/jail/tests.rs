@@ -417,8 +417,8 @@ fn what_became_of_it_is_told_in_a_line_each() {
             "jail: only /srv and /no/forms can be opened by what serves clients (landlock ABI 6)\n",
         ),
         (
-            Jailed::Unavailable("this kernel has no landlock"),
-            "jail: not available: this kernel has no landlock\n",
+            Jailed::Unavailable("this kernel has none"),
+            "jail: not available: this kernel has none\n",
         ),
         (
             Jailed::Failed("too deep".into()),
