@@ -1,7 +1,9 @@
-//! Standard error that nobody reads: no thread waits for its reader, and what is lost is counted.
+//! Standard error and output that nobody reads: no thread that serves waits for a reader, and what
+//! is lost is counted.
 
 use std::fs::OpenOptions;
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Command, Stdio};
@@ -69,6 +71,11 @@ fn read_until(pipe: &mut PipeReader, text: &str) -> String {
     said
 }
 
+fn listening_at(said: &str) -> SocketAddr {
+    let (_, address) = said.split_once("listening at http://").expect("it says so");
+    address.split('/').next().and_then(|address| address.parse().ok()).expect("an address")
+}
+
 #[test]
 fn a_full_pipe_for_standard_error_holds_up_neither_clients_nor_the_stop() {
     let (mut reader, writer) = pipe().unwrap();
@@ -81,9 +88,7 @@ fn a_full_pipe_for_standard_error_holds_up_neither_clients_nor_the_stop() {
     command.args(["--max-connections", "200"]).arg(root.path());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(writer.try_clone().unwrap());
     let mut server = Killed(command.spawn().unwrap());
-    let said = read_until(&mut reader, "no access log\n");
-    let (_, address) = said.split_once("listening at http://").unwrap();
-    let address = address.split('/').next().unwrap().parse().unwrap();
+    let address = listening_at(&read_until(&mut reader, "access log"));
 
     fill(&writer);
     let crowd: Vec<_> = (0..300)
@@ -136,4 +141,33 @@ fn a_server_starts_though_nobody_reads_what_it_says() {
     let mut said = String::new();
     reader.read_to_string(&mut said).unwrap();
     assert!(said.bytes().all(|octet| octet == b'x'), "there was no room");
+}
+
+#[test]
+fn a_log_to_a_full_pipe_holds_up_neither_clients_nor_the_stop_and_what_it_drops_is_counted() {
+    let (_reader, log) = pipe().unwrap();
+    let (mut said, stderr) = pipe().unwrap();
+    fill(&log);
+    let root = tempfile::tempdir().unwrap();
+    let mut command = Command::new(binary());
+    command.args(["-b", "127.0.0.1:0", "--host", "*", "--access-log", "-", "--workers", "1"]);
+    command.arg(root.path()).stdin(Stdio::null()).stdout(log).stderr(stderr);
+    let mut server = Killed(command.spawn().unwrap());
+    drop(command);
+    let address = listening_at(&read_until(&mut said, "access log"));
+    // In the log each of these octets is four. What the writer has in hand, what is kept for it
+    // then, and more.
+    let request = [b"GET /".as_slice(), &[0xff; 7900], b" HTTP/1.1\r\nHost: test\r\n\r\n"].concat();
+    for _ in 0..400 {
+        let mut client = Client::connect(address).unwrap();
+        client.give_up_after(PATIENCE);
+        client.send(&request).unwrap();
+        assert_eq!(client.response().map(|response| response.status), Ok(400));
+    }
+    server.stops();
+    let mut text = String::new();
+    said.read_to_string(&mut text).unwrap();
+    let (_, told) = text.split_once("could not be written in 5s; since the start ").expect(&text);
+    let dropped: u32 = told.split(' ').next().unwrap().parse().expect("a number");
+    assert!((100..=400).contains(&dropped), "{text}");
 }

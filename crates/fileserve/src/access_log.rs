@@ -188,8 +188,9 @@ impl AccessLog {
 
     /// Writes everything recorded before the call and ends the thread. Later calls do nothing.
     ///
-    /// Waits at most [`SHUTDOWN_MAX`] for a writer that is stuck. What a full disk does not take
-    /// at this last try is lost, counted and told.
+    /// Waits at most [`SHUTDOWN_MAX`] for a writer that is stuck, which is told, with the number of
+    /// lines dropped until then. What a full disk does not take at this last try is lost, counted
+    /// and told.
     pub fn shutdown(&self) {
         self.shutdown_within(SHUTDOWN_MAX);
     }
@@ -200,7 +201,11 @@ impl AccessLog {
         let Some(Running { orders, finished, thread }) = writer.take() else { return };
         drop(orders);
         if finished.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
-            log::warn!("access log: the last lines could not be written in {patience:?}");
+            let dropped = self.dropped();
+            log::warn!(
+                "access log: the last lines could not be written in {patience:?}; \
+                 since the start {dropped} lines dropped before them"
+            );
         } else if thread.join().is_err() {
             log::error!("access log: the writer thread has panicked");
         }
