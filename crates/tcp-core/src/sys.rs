@@ -32,13 +32,17 @@ sockopt_impl!(Info, GetOnly, libc::IPPROTO_TCP, libc::TCP_INFO, TcpInfo);
 #[repr(C)]
 #[expect(unreachable_pub, reason = "nix names it in a trait of its own, which is public")]
 pub struct TcpInfo {
-    _states: [u8; 8],
+    state: u8,
+    _states: [u8; 7],
     _timeouts: [u32; 2],
     segment_bytes: u32,
     _counts: [u32; 21],
     _pacing_rates: [u64; 2],
     acknowledged: u64,
 }
+
+/// `TCP_CLOSE` in the kernel's `enum` of states (`tcp_states.h`).
+const CLOSED: u8 = 7;
 
 /// How far a peer has come with what it is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,12 +53,18 @@ pub(crate) struct Taken {
     /// kernel does not tell of less room than that, unless it is half of what it has (RFC 9293,
     /// 3.8.6.2.2).
     pub(crate) segment_bytes: u64,
+    /// The connection is no more: reset by the peer, or given up by the kernel.
+    pub(crate) is_over: bool,
 }
 
 /// Asks the kernel how far the peer has come (`TCP_INFO`, tcp(7)).
 pub(crate) fn taken(socket: &impl AsFd) -> io::Result<Taken> {
     let info = nix::sys::socket::getsockopt(socket, Info)?;
-    Ok(Taken { acknowledged: info.acknowledged, segment_bytes: info.segment_bytes.into() })
+    Ok(Taken {
+        acknowledged: info.acknowledged,
+        segment_bytes: info.segment_bytes.into(),
+        is_over: info.state == CLOSED,
+    })
 }
 
 /// A descriptor that costs little and has no name that the process might not be allowed to open.

@@ -195,6 +195,20 @@ fn who_has_taken_all_is_let_go_though_it_stays() {
 }
 
 #[test]
+fn who_resets_the_connection_is_let_go() {
+    let (server, endings) = handing_over(HANDED_OVER, 10 * LONG);
+    for sooner in [false, true] {
+        let client = server.connect_tiny();
+        if !sooner {
+            client.peek(&mut [0]).expect("some of it");
+        }
+        socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        endings.recv_timeout(LONG).expect("nobody is waited for");
+    }
+}
+
+#[test]
 fn the_little_that_is_left_to_the_kernel_is_forgotten_when_nobody_takes_it() {
     const LITTLE: usize = 16 * 1024;
     let (server, endings) = handing_over(LITTLE, Duration::from_millis(100));

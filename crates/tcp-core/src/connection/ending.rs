@@ -75,7 +75,8 @@ impl<S: Session> Connection<S> {
             return None;
         }
         let known = taken(&self.socket).ok()?;
-        (self.sent.saturating_sub(known.acknowledged) > LEFT_MAX).then_some(known)
+        let left = self.sent.saturating_sub(known.acknowledged);
+        (left > LEFT_MAX && !known.is_over).then_some(known)
     }
 
     /// The drain is over: what has not ended is reset, lest the peer take what it has got for all.
