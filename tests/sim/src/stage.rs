@@ -190,7 +190,7 @@ impl Stage {
         // is undone.
         let fails = match call {
             _ if serving.fails_on => 2,
-            Call::Make | Call::Name | Call::Remove | Call::Sync => self.habits.fails.div_ceil(4),
+            Call::Make | Call::Name | Call::Remove | Call::Sync => self.habits.fails.div_ceil(6),
             Call::List | Call::Stat => 4 * self.habits.fails,
             _ => self.habits.fails,
         };

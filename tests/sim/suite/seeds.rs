@@ -97,6 +97,10 @@ fn calls_that_never_failed(failed: &BTreeSet<Failed>) -> Vec<String> {
     let mut missing = Vec::new();
     let mut files = vec![PathBuf::from(CALLERS)];
     while let Some(path) = files.pop() {
+        // The log's thread is not in the simulation; what it does has tests of its own.
+        if path.ends_with("access_log") {
+            continue;
+        }
         if path.is_dir() {
             let entries = std::fs::read_dir(&path).expect("the sources are there");
             files.extend(entries.map(|entry| entry.expect("the sources are there").path()));

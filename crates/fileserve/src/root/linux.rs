@@ -86,8 +86,7 @@ pub(super) fn open_cached(
     flags: OFlags,
 ) -> Result<OwnedFd, Errno> {
     faults::before(Call::OpenCached)?;
-    let resolve = BENEATH.union(ResolveFlags::CACHED).union(ResolveFlags::NO_XDEV);
-    openat2(dir, path, flags, Mode::empty(), resolve)
+    openat2(dir, path, flags, Mode::empty(), cached())
 }
 
 /// [`open_cached`] of a path without links: `ELOOP` if there is one.
@@ -97,11 +96,16 @@ pub(super) fn open_plain(
     flags: OFlags,
 ) -> Result<OwnedFd, Errno> {
     faults::before(Call::OpenCached)?;
-    let resolve = BENEATH
-        .union(ResolveFlags::CACHED)
-        .union(ResolveFlags::NO_XDEV)
-        .union(ResolveFlags::NO_SYMLINKS);
-    openat2(dir, path, flags, Mode::empty(), resolve)
+    openat2(dir, path, flags, Mode::empty(), cached().union(ResolveFlags::NO_SYMLINKS))
+}
+
+fn cached() -> ResolveFlags {
+    let resolve = BENEATH.union(ResolveFlags::NO_XDEV);
+    match faults::is_planned() {
+        // What is in memory is for the plan to say: the kernel may have had to drop it.
+        true => resolve,
+        false => resolve.union(ResolveFlags::CACHED),
+    }
 }
 
 /// Fills `buffer` from `offset` of `file`, if the kernel has all of it in memory; `false` if it
