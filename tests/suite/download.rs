@@ -82,6 +82,23 @@ impl Download {
         content
     }
 
+    /// Reads what has come of the content, or comes soon; perhaps nothing.
+    pub(crate) fn take_some(&mut self) -> Vec<u8> {
+        let mut content = std::mem::take(&mut self.early);
+        let mut buffer = [0; 16 << 10];
+        let soon = Some(std::time::Duration::from_millis(20));
+        self.stream.set_read_timeout(soon).expect("a timeout");
+        match self.stream.read(&mut buffer) {
+            Ok(count) => {
+                assert!(count > 0, "the content has ended");
+                content.extend_from_slice(&buffer[..count]);
+            }
+            Err(e) => assert_eq!(e.kind(), std::io::ErrorKind::WouldBlock),
+        }
+        self.stream.set_read_timeout(Some(WAIT_MAX)).expect("five seconds are a timeout");
+        content
+    }
+
     /// Reads as far as the server's close or reset.
     pub(crate) fn rest(mut self) -> Vec<u8> {
         let mut content = std::mem::take(&mut self.early);

@@ -11,6 +11,7 @@ mod effects;
 mod flags;
 mod forging;
 mod freshness;
+mod hanging;
 mod jail;
 mod large;
 mod lifecycle;

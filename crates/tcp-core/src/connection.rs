@@ -10,13 +10,13 @@ use mio::{Interest, Registry, Token};
 
 use crate::addresses::Guest;
 use crate::closer::Closer;
-use crate::limits::{STEP_COST, WIDE_TURNS};
+use crate::limits::{STEP_COST, WARM_BYTES, WIDE_TURNS};
 use crate::pool::{Errand, Lane};
 use crate::room::{Permit, Room};
 use crate::slots::Ready;
 use crate::{Accepted, Input, Limits, Now, Output, Session, Tick, Wait};
 use owing::Owing;
-use sending::{Flush, warm};
+use sending::{Flush, bring};
 
 mod ending;
 mod owing;
@@ -358,7 +358,7 @@ impl<S: Session> Connection<S> {
         let work = AssertUnwindSafe(|| match std::mem::take(&mut self.is_cold) {
             true => {
                 // A worker that tried it once more would wait as long for the same error.
-                if let Err(error) = warm(&mut self.output) {
+                if let Err(error) = bring(&mut self.output, WARM_BYTES, self.room.is_wide()) {
                     log::warn!("what {} is sent cannot be read: {error}", self.accepted.peer);
                     self.wait = Wait::Abort;
                 }

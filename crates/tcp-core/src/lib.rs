@@ -4,7 +4,7 @@
 //! a [`Session`], the protocol, on each. The first one also accepts connections, between the turns
 //! of those that it has, and deals them to all workers over bounded channels. Work that may block
 //! is done on a second pool: the connection itself moves there over a channel, and back. One more
-//! thread closes big files.
+//! thread closes big files, and one those that may keep it waiting.
 //!
 //! ```text
 //!             bounded channels        one readiness loop each

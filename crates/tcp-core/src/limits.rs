@@ -151,7 +151,8 @@ pub(crate) const PROBE_STEP: u64 = 64 * 1024;
 /// A file of which octets from here on were asked for is closed on a thread of its own. To free
 /// 1 MiB took ext4 0.4 ms, and a smaller file is not worth waking a thread for.
 pub(crate) const CLOSING_BYTES_MIN: u64 = 1024 * 1024;
-/// Files on their way to that thread, each a descriptor. Full: closed by the worker.
+/// Files on their way to that thread, each a descriptor. Full: closed by the worker. Those that may
+/// not be are not bounded but by how many descriptors the process may have.
 pub(crate) const CLOSING_MAX: usize = 64;
 /// Octets that the kernel may have for a peer that a connection is over for. It keeps them until
 /// they are taken, or nothing has been taken for four stall times; no limit of ours counts that.
@@ -164,6 +165,11 @@ pub(crate) const FIRST_LOOK: Duration = Duration::from_millis(10);
 pub(crate) const JOIN_GRACE: Duration = Duration::from_secs(1);
 /// The part of a file that a pool thread reads in when it is not in the page cache.
 pub(crate) const WARM_BYTES: u64 = 1024 * 1024;
+/// The part of a file that a pool thread reads into memory where no worker may wait for it: what a
+/// connection holds of it at most. The way to the pool and back costs less than to read it.
+pub(crate) const FETCH_BYTES: u64 = 64 * 1024;
+/// The same for a peer that is given room, of whom there are [`WIDE_MAX`].
+pub(crate) const FETCH_BYTES_WIDE: u64 = 256 * 1024;
 /// How long a peer may take nothing and what was found in memory for it still passes for that: the
 /// kernel may drop pages meanwhile. One that takes 300 KiB/s and more is not looked at more often.
 pub(crate) const WARM_FOR: Duration = Duration::from_millis(100);

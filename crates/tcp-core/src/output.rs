@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Bytes to send, in order. Grows at the end by what a session adds, shrinks at the front as
-/// the kernel takes it. Files are never read into memory: see [`Output::file`].
+/// the kernel takes it. Files are hardly ever read into memory: see [`Output::file`].
 ///
 /// The queue has no bound of its own: a session that answers [`Wait::Drain`](crate::Wait::Drain)
 /// after a bounded amount keeps it bounded.
@@ -20,11 +20,41 @@ pub struct Output {
 #[derive(Debug)]
 pub(crate) enum Segment {
     /// Bytes of this connection; the first `sent` are gone.
-    Bytes { bytes: Vec<u8>, sent: usize },
+    Bytes {
+        bytes: Vec<u8>,
+        sent: usize,
+    },
     /// Bytes shared with other connections.
-    Shared { bytes: Arc<[u8]>, sent: usize },
-    /// `next..end` of a file is still to be sent; up to `warm` it is known to be in memory.
-    File { file: Arc<File>, next: u64, end: u64, warm: u64 },
+    Shared {
+        bytes: Arc<[u8]>,
+        sent: usize,
+    },
+    File(FilePart),
+}
+
+/// What is still to be sent of a file.
+#[derive(Debug)]
+pub(crate) struct FilePart {
+    pub(crate) file: Arc<File>,
+    pub(crate) next: u64,
+    pub(crate) end: u64,
+    /// Up to here it is known to be in memory.
+    pub(crate) warm: u64,
+    pub(crate) place: Place,
+}
+
+/// Where a file lies, as far as anybody has looked: who may be kept waiting by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Nobody has looked, so it may be anywhere.
+    Unknown,
+    /// On a disk of this machine, or another whose file system tells what of it is in memory.
+    Disk,
+    /// In memory alone.
+    Memory,
+    /// Where any call may wait for somebody else: over a network, with another process. No worker
+    /// touches such a file: the pool reads it, and the closer closes it.
+    Distant,
 }
 
 /// A buffer that grew beyond this is not kept for reuse.
@@ -53,13 +83,25 @@ impl Output {
 
     /// Appends a range of a file, in octets from its start. It is sent from the kernel's page
     /// cache when its turn comes; what is not there is first read in on a pool thread, as far as
-    /// one look at every 64 KiB shows it. A file that has meanwhile become shorter than `range`
-    /// resets the connection: the peer must not take other bytes for the missing ones.
+    /// one look at every 64 KiB shows it. Where the file system cannot be looked at so, as over a
+    /// network, the pool reads the file into memory, 64 to 256 KiB at a time. A file that has
+    /// meanwhile become shorter than `range` resets the connection: the peer must not take other
+    /// bytes for the missing ones.
     pub fn file(&mut self, file: Arc<File>, range: Range<u64>) {
-        if range.start < range.end {
+        if range.start >= range.end {
+            self.let_go(file);
+        } else {
             let Range { start, end } = range;
-            self.segments.push_back(Segment::File { file, next: start, end, warm: start });
+            let part = FilePart { file, next: start, end, warm: start, place: Place::Unknown };
+            self.segments.push_back(Segment::File(part));
         }
+    }
+
+    /// Lets go of a file of which nothing is to be sent: to close it may take long, and is done
+    /// where nobody waits for it.
+    pub fn let_go(&mut self, file: Arc<File>) {
+        let part = FilePart { file, next: 0, end: 0, warm: 0, place: Place::Unknown };
+        self.segments.push_back(Segment::File(part));
     }
 
     /// Octets not yet handed to the kernel.
@@ -83,7 +125,7 @@ impl Output {
             match segment {
                 Segment::Bytes { bytes, sent } => all.extend_from_slice(&bytes[sent..]),
                 Segment::Shared { bytes, sent } => all.extend_from_slice(&bytes[sent..]),
-                Segment::File { file, next, end, .. } => {
+                Segment::File(FilePart { file, next, end, .. }) => {
                     let at = all.len();
                     let len = usize::try_from(end - next).map_err(std::io::Error::other)?;
                     all.resize(at + len, 0);
@@ -106,7 +148,7 @@ impl Output {
             let (len, sent) = match front {
                 Segment::Bytes { bytes, sent } => (bytes.len(), sent),
                 Segment::Shared { bytes, sent } => (bytes.len(), sent),
-                Segment::File { .. } => unreachable!("only memory was sent"),
+                Segment::File(_) => unreachable!("only memory was sent"),
             };
             let step = count.min(len - *sent);
             *sent += step;
@@ -117,9 +159,14 @@ impl Output {
         }
     }
 
-    /// Drops the front segment and keeps its buffer for reuse. A file is given back, with the end
-    /// of its range, since closing it may take long.
-    pub(crate) fn pop(&mut self) -> Option<(Arc<File>, u64)> {
+    /// Puts octets in front of all that is owed.
+    pub(crate) fn put_first(&mut self, bytes: Vec<u8>) {
+        self.segments.push_front(Segment::Bytes { bytes, sent: 0 });
+    }
+
+    /// Drops the front segment and keeps its buffer for reuse. A file is given back, since closing
+    /// it may take long.
+    pub(crate) fn pop(&mut self) -> Option<FilePart> {
         match self.segments.pop_front()? {
             Segment::Bytes { mut bytes, .. }
                 if bytes.capacity() <= SPARE_BYTES_MAX
@@ -133,16 +180,16 @@ impl Output {
         }
     }
 
-    /// The files in the queue, each with the end of its range.
-    pub(crate) fn into_files(self) -> impl Iterator<Item = (Arc<File>, u64)> {
+    /// The files in the queue.
+    pub(crate) fn into_files(self) -> impl Iterator<Item = FilePart> {
         self.segments.into_iter().filter_map(Segment::into_file)
     }
 }
 
 impl Segment {
-    fn into_file(self) -> Option<(Arc<File>, u64)> {
+    fn into_file(self) -> Option<FilePart> {
         match self {
-            Segment::File { file, end, .. } => Some((file, end)),
+            Segment::File(part) => Some(part),
             Segment::Bytes { .. } | Segment::Shared { .. } => None,
         }
     }
@@ -151,7 +198,7 @@ impl Segment {
         match self {
             Segment::Bytes { bytes, sent } => (bytes.len() - sent) as u64,
             Segment::Shared { bytes, sent } => (bytes.len() - sent) as u64,
-            Segment::File { next, end, .. } => end - next,
+            Segment::File(FilePart { next, end, .. }) => end - next,
         }
     }
 }

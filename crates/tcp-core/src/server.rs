@@ -171,11 +171,13 @@ impl Running {
         let (long, long_taken) = bounded(AWAY_MAX * limits.workers);
         let jobs = Lanes { short, long };
         pool::start(limits.pool, &Lanes { short: short_taken, long: long_taken }, &shared)?;
-        let (closer, closing) = Closer::new();
-        self.spawn("closer".to_owned(), ends.clone(), move || {
-            closing.into_iter().for_each(drop);
-            Ok(())
-        })?;
+        let (closer, big, distant) = Closer::new();
+        for (name, files) in [("closer", big), ("distant-closer", distant)] {
+            self.spawn(name.to_owned(), ends.clone(), move || {
+                files.into_iter().for_each(drop);
+                Ok(())
+            })?;
+        }
         let start = Now::read(false).instant;
         let (dealer, arrivals) = dealer::pair(limits.workers, limits.connections, &shared, start);
         let (first, serves) = (polls[0].registry(), Arc::clone(&service));

@@ -20,7 +20,7 @@ pub(crate) enum Residence {
     Memory,
     /// It is not.
     Disk,
-    /// The file system cannot tell, as on a network, or in memory itself (tmpfs, `memfd_create`).
+    /// The file system cannot tell, as on a network, or in memory itself: see [`is_in_memory`].
     Unknown,
 }
 
@@ -150,6 +150,13 @@ fn residence_at(file: &File, offset: u64) -> Residence {
         // Whatever is wrong with the file besides shows on the pool thread that reads it.
         Err(_) => Residence::Disk,
     }
+}
+
+/// Whether a file is in memory alone, on tmpfs or made by `memfd_create`: only such a file has
+/// seals (`F_GET_SEALS`, fcntl(2)). Unlike `fstatfs`, this asks no file system, which could take
+/// its time.
+pub(crate) fn is_in_memory(file: &File) -> bool {
+    rustix::fs::fcntl_get_seals(file).is_ok()
 }
 
 /// Lets the other threads of this process have the processor first. What the pool does for long is

@@ -8,7 +8,7 @@
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use crate::output::Segment;
+use crate::output::{FilePart, Segment};
 use crate::{Input, Output, Tick};
 
 /// The ticks of a worker that a test plays.
@@ -49,7 +49,7 @@ pub fn take(output: &mut Output, most: usize, into: &mut Vec<u8>) -> io::Result<
         None => return Ok(0),
         Some(Segment::Bytes { bytes, sent }) => &bytes[*sent..],
         Some(Segment::Shared { bytes, sent }) => &bytes[*sent..],
-        Some(Segment::File { file, next, end, .. }) => {
+        Some(Segment::File(FilePart { file, next, end, .. })) => {
             let count = usize::try_from(*end - *next).map_or(most, |left| left.min(most));
             let at = into.len();
             into.resize(at + count, 0);
@@ -72,14 +72,14 @@ pub fn take(output: &mut Output, most: usize, into: &mut Vec<u8>) -> io::Result<
 
 /// Octets of what is owed that are held in memory.
 pub fn held(output: &mut Output) -> u64 {
-    let in_memory = |segment: &&Segment| !matches!(segment, Segment::File { .. });
+    let in_memory = |segment: &&Segment| !matches!(segment, Segment::File(_));
     output.segments().iter().filter(in_memory).map(Segment::len).sum()
 }
 
 /// Whether the next octets that are owed lie in a file.
 pub fn is_file_next(output: &mut Output) -> bool {
     let rest = output.segments().iter().find(|segment| segment.len() > 0);
-    matches!(rest, Some(Segment::File { .. }))
+    matches!(rest, Some(Segment::File(_)))
 }
 
 #[cfg(test)]

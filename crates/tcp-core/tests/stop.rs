@@ -280,7 +280,7 @@ fn no_thread_is_left_behind() {
         let mut client = server.connect();
         client.write_all(b"x").unwrap();
         read_exactly(&mut client, 1);
-        assert_eq!(entries("/proc/self/task"), before + 9);
+        assert_eq!(entries("/proc/self/task"), before + 10);
         server.stopper().stop();
         server.join();
         eventually("the threads end", || entries("/proc/self/task") == before);

@@ -140,6 +140,7 @@ impl<H: Handler> HttpSession<H> {
         };
         head.write(output.tail());
         if silent {
+            body.leave(output);
             return 0;
         }
         let length = body.len();

@@ -105,6 +105,16 @@ impl Body {
         }
     }
 
+    /// Leaves it unsent.
+    pub(crate) fn leave(self, output: &mut Output) {
+        match self {
+            Body::Empty | Body::Bytes(_) | Body::Shared(_) => {}
+            // To close it may take long, which a worker must not wait for.
+            Body::File(file, _) => output.let_go(file),
+            Body::Parts(parts) => parts.into_iter().for_each(|part| part.leave(output)),
+        }
+    }
+
     /// Whether there is no content.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

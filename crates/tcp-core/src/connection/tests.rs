@@ -11,7 +11,8 @@ use rustix::fs::{Advice, MemfdFlags, fadvise, memfd_create};
 
 use super::*;
 use crate::Pace;
-use crate::limits::WARM_FOR;
+use crate::limits::{FETCH_BYTES, FETCH_BYTES_WIDE, WARM_FOR};
+use crate::output::{FilePart, Place, Segment};
 use crate::sys::{Residence, residence};
 
 const MIB: u64 = 1024 * 1024;
@@ -47,7 +48,7 @@ fn owing(
 /// Gives it a turn at `now`, in which it may send.
 fn turn(connection: &mut Connection<Waits>, now: Instant) -> Turn {
     let poll = Poll::new().expect("a readiness queue");
-    let (closer, _closing) = Closer::new();
+    let (closer, _big, _distant) = Closer::new();
     let mut lent = Lent {
         limits: &Limits::default(),
         now: Now { instant: now, ..Now::read(false) },
@@ -173,25 +174,119 @@ fn the_time_on_the_pool_is_not_the_peers() {
 }
 
 #[test]
-fn what_cannot_be_looked_up_is_read_in_once() {
+fn a_file_in_memory_alone_is_sent_by_the_worker_however_slow_its_peer() {
     let (mut connection, mut peer) = owing(in_memory(), 0..8 * MIB, Wait::Drain);
     peer.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket");
-    let (mut now, mut pool) = (Instant::now(), 0);
+    let mut now = Instant::now();
     while !connection.output.is_empty() {
         now += 2 * WARM_FOR;
         match turn(&mut connection, now) {
-            Turn::Pool(_) => {
-                connection.block();
-                pool += 1;
-            }
+            Turn::Pool(_) => panic!("it has nothing to do"),
             Turn::Parked => {
-                // As slow as makes what was found stale each time.
                 let _ = std::io::Read::read(&mut peer, &mut [0; 32 * 1024]).expect("it was sent");
             }
             _ => {}
         }
     }
-    assert_eq!(pool, 8, "a megabyte each time");
+}
+
+/// What is owed of the file at the front.
+fn part(connection: &mut Connection<Waits>) -> &mut FilePart {
+    match connection.output.segments().front_mut() {
+        Some(Segment::File(part)) => part,
+        other => panic!("{other:?} is no file"),
+    }
+}
+
+/// Octets that are still owed of files.
+fn in_files(connection: &mut Connection<Waits>) -> u64 {
+    let segments = connection.output.segments().iter();
+    segments.filter(|it| matches!(it, Segment::File(_))).map(Segment::len).sum()
+}
+
+#[test]
+fn where_somebody_else_may_be_waited_for_the_pool_alone_reads() {
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    let octets: Vec<u8> = (0..FETCH_BYTES + 1000).map(|at| (at % 251) as u8).collect();
+    file.write_all(&octets).expect("room on the disk");
+    let (mut connection, mut peer) = owing(file, 0..octets.len() as u64, Wait::Close);
+    part(&mut connection).place = Place::Distant;
+    let held = Arc::downgrade(&part(&mut connection).file);
+    for left in [FETCH_BYTES + 1000, 1000] {
+        assert_eq!(turn(&mut connection, Instant::now()), Turn::Pool(Lane::Short));
+        assert_eq!(in_files(&mut connection), left, "the worker has sent nothing of it");
+        let before = connection.output.len();
+        connection.block();
+        assert_eq!(connection.output.len(), before, "nor has the pool");
+    }
+    assert_eq!(in_files(&mut connection), 0);
+    assert_eq!(held.strong_count(), 1, "nor does the pool close it, which may take long");
+    assert_eq!(turn(&mut connection, Instant::now()), Turn::Closed);
+    assert_eq!(held.strong_count(), 0);
+    drop(connection);
+    let mut received = Vec::new();
+    std::io::Read::read_to_end(&mut peer, &mut received).expect("it comes");
+    assert!(received == octets, "other octets");
+}
+
+#[test]
+fn a_file_that_is_let_go_of_stays_with_nobody_and_is_not_owed_for() {
+    let (mut connection, _peer) = owing(
+        in_memory(),
+        0..1,
+        Wait::Idle { since: Instant::now(), deadline: Instant::now() + Duration::from_secs(60) },
+    );
+    connection.nudged = false;
+    connection.output = Output::default();
+    let file = Arc::new(in_memory());
+    let held = Arc::downgrade(&file);
+    connection.output.tail().extend_from_slice(b"head");
+    connection.output.let_go(file);
+    connection.output.tail().extend_from_slice(b"more");
+    assert_eq!(turn(&mut connection, Instant::now()), Turn::Parked);
+    assert_eq!((held.strong_count(), connection.output.is_empty()), (0, true));
+    assert!(connection.owing.is_none());
+}
+
+#[test]
+fn who_takes_a_distant_file_fast_gets_it_in_larger_pieces() {
+    let (mut connection, mut peer) = owing(in_memory(), 0..8 * MIB, Wait::Close);
+    part(&mut connection).place = Place::Distant;
+    let reader = std::thread::spawn(move || {
+        std::io::copy(&mut peer, &mut std::io::sink()).expect("it comes")
+    });
+    let (now, mut largest) = (Instant::now(), 0);
+    // As if no time passed: whoever takes so much in it is fast.
+    loop {
+        match turn(&mut connection, now) {
+            Turn::Pool(_) => {
+                let left = in_files(&mut connection);
+                connection.block();
+                largest = largest.max(left - in_files(&mut connection));
+            }
+            Turn::Closed => break,
+            _ => std::thread::yield_now(),
+        }
+    }
+    drop(connection);
+    assert_eq!(reader.join().expect("it ends"), 8 * MIB);
+    assert_eq!(largest, FETCH_BYTES_WIDE);
+}
+
+#[test]
+fn what_a_distant_file_lacks_is_not_made_up() {
+    let (mut connection, _peer) = owing(in_memory(), 8 * MIB - 1..8 * MIB + 1, Wait::Drain);
+    part(&mut connection).place = Place::Distant;
+    assert_eq!(go_on(&mut connection, Instant::now()), Turn::Closed);
+}
+
+#[test]
+fn a_file_system_that_cannot_tell_is_distant() {
+    // Every Linux has it, and it is on no disk.
+    let file = File::open("/proc/version").expect("it is there");
+    let (mut connection, _peer) = owing(file, 0..1, Wait::Drain);
+    assert_eq!(turn(&mut connection, Instant::now()), Turn::Pool(Lane::Short));
+    assert_eq!(part(&mut connection).place, Place::Distant);
 }
 
 #[test]
