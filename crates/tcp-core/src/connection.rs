@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token};
 
 use crate::addresses::Guest;
 use crate::closer::Closer;
-use crate::limits::{STEP_COST, WARM_BYTES, WIDE_TURNS};
+use crate::limits::{STEP_COST, WARM_BYTES, WARM_UNSENT_SLOW, WIDE_TURNS};
 use crate::pool::{Errand, Lane};
 use crate::room::{Permit, Room};
 use crate::slots::Ready;
@@ -52,8 +52,9 @@ pub(crate) struct Connection<S> {
     /// What the kernel has been asked to tell of.
     watched: Option<Interest>,
     room: Room,
-    /// It goes to the pool for the file at the front of the output, not for its session.
-    is_cold: bool,
+    /// It goes to the pool for the file at the front of the output, not for its session: to have so
+    /// many octets of it read in.
+    cold: Option<u64>,
     /// The session has panicked: what it holds may be half done, so it is asked nothing more.
     panicked: bool,
 }
@@ -111,7 +112,7 @@ impl<S: Session> Connection<S> {
             linger_until: None,
             watched: None,
             room: Room::default(),
-            is_cold: false,
+            cold: None,
             panicked: false,
         }
     }
@@ -194,7 +195,7 @@ impl<S: Session> Connection<S> {
                 (Flush::Full, _) => return Turn::Parked,
                 (Flush::Spent, _) => return Turn::Again,
                 (Flush::Cold, _) => {
-                    self.is_cold = true;
+                    self.cold = Some(self.most_to_warm(lent));
                     return Turn::Pool(Lane::Short);
                 }
                 (Flush::Broken, _) => {
@@ -338,6 +339,17 @@ impl<S: Session> Connection<S> {
         now >= owing.deadline(pace)
     }
 
+    /// How much of a file is to be read in at once. Little for a slow peer: before it has taken
+    /// more, the kernel may have dropped that, and it would be read again each time.
+    fn most_to_warm(&self, lent: &Lent<'_>) -> u64 {
+        match &self.owing {
+            Some(owing) if owing.is_stale(lent.now.instant) => {
+                WARM_BYTES.min(WARM_UNSENT_SLOW * u64::from(lent.limits.unsent_bytes))
+            }
+            _ => WARM_BYTES,
+        }
+    }
+
     /// The lane to the pool that the session waits for, if it does.
     fn lane(&self) -> Option<Lane> {
         match self.wait {
@@ -355,15 +367,15 @@ impl<S: Session> Connection<S> {
     /// What is done on a pool thread: the session's blocking work, or reading in a file that is
     /// about to be sent. Afterwards the connection goes home and has a turn.
     pub(crate) fn block(&mut self) {
-        let work = AssertUnwindSafe(|| match std::mem::take(&mut self.is_cold) {
-            true => {
+        let work = AssertUnwindSafe(|| match self.cold.take() {
+            Some(most) => {
                 // A worker that tried it once more would wait as long for the same error.
-                if let Err(error) = bring(&mut self.output, WARM_BYTES, self.room.is_wide()) {
+                if let Err(error) = bring(&mut self.output, most, self.room.is_wide()) {
                     log::warn!("what {} is sent cannot be read: {error}", self.accepted.peer);
                     self.wait = Wait::Abort;
                 }
             }
-            false => {
+            None => {
                 self.session.block();
                 self.wait = Wait::Drain;
             }

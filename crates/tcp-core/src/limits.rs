@@ -165,6 +165,10 @@ pub(crate) const FIRST_LOOK: Duration = Duration::from_millis(10);
 pub(crate) const JOIN_GRACE: Duration = Duration::from_secs(1);
 /// The part of a file that a pool thread reads in when it is not in the page cache.
 pub(crate) const WARM_BYTES: u64 = 1024 * 1024;
+/// The part that it reads in for a peer so slow that the kernel has had time to drop what was
+/// there, and may again: so many times [`Limits::unsent_bytes`], which is what such a peer is
+/// handed at once.
+pub(crate) const WARM_UNSENT_SLOW: u64 = 2;
 /// The part of a file that a pool thread reads into memory where no worker may wait for it: what a
 /// connection holds of it at most. The way to the pool and back costs less than to read it.
 pub(crate) const FETCH_BYTES: u64 = 64 * 1024;

@@ -290,6 +290,23 @@ fn a_file_system_that_cannot_tell_is_distant() {
 }
 
 #[test]
+fn little_is_read_in_for_who_is_slow() {
+    // The system never finds it in memory.
+    let directory = || File::open("/").expect("it is there");
+    let start = Instant::now();
+    let little = 2 * u64::from(Limits::default().unsent_bytes);
+    for (passed, expected) in [(WARM_FOR, MIB), (2 * WARM_FOR, little)] {
+        let (mut connection, _peer) = owing(directory(), 0..8 * MIB, Wait::Drain);
+        connection.owing = Some(Owing::new(start, &connection.socket));
+        assert_eq!(turn(&mut connection, start + passed), Turn::Pool(Lane::Short));
+        assert_eq!(connection.cold, Some(expected), "{passed:?}");
+    }
+    let (mut connection, _peer) = owing(directory(), 0..8 * MIB, Wait::Drain);
+    assert_eq!(turn(&mut connection, start), Turn::Pool(Lane::Short));
+    assert_eq!(connection.cold, Some(MIB), "who has not been slow yet");
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_not_tried_again_by_a_worker() {
     let directory = File::open("/").expect("it is there");
     let (mut connection, _peer) = owing(directory, 0..100, Wait::Drain);
@@ -303,7 +320,7 @@ fn the_file_is_read_in_before_the_session_does_what_may_take_long() {
     let mut file = tempfile::tempfile().expect("a temporary file");
     file.write_all(&[7; 100]).expect("room on the disk");
     let (mut connection, _peer) = owing(file, 0..100, Wait::LongPool);
-    connection.is_cold = true;
+    connection.cold = Some(MIB);
     connection.block();
     assert_eq!(connection.wait, Wait::LongPool, "its session has not been asked");
     assert_eq!(turn(&mut connection, Instant::now()), Turn::Pool(Lane::Long));
