@@ -41,9 +41,6 @@ const STREAMS_MAX: usize = 32;
 /// file through its memory (`mmap`) changes no time that would tell.
 const CHECK_AFTER: Duration = Duration::from_secs(10);
 
-/// How many files may wait to be closed. Beyond, whoever drops one closes it.
-const CLOSING_MAX: usize = 256;
-
 /// What is read of a long text at a time: about a millisecond of a pool thread.
 const PIECE_BYTES: usize = 64 * 1024;
 
@@ -70,9 +67,14 @@ pub(crate) struct Compressor {
     /// Long ones.
     streams: Arc<AtomicUsize>,
     /// To a thread that closes files: the last to close a removed one waits for the disk, which a
-    /// worker may not. `None` where nothing is compressed.
-    closing: Option<Sender<File>>,
+    /// worker may not, and whoever closes one over a network for that. `None` where nothing is
+    /// compressed.
+    closing: Option<Sender<Closing>>,
 }
+
+/// A file to be closed. Its turn is over only then, so that no more of them can wait than
+/// [`STREAMS_MAX`].
+type Closing = (File, Turn);
 
 /// How a text with `facts` is compressed, if it is.
 pub(crate) fn way(facts: &Facts) -> Option<Way> {
@@ -108,7 +110,7 @@ impl Compressor {
         let mut closing = None;
         // With a plan, whoever is done with a file closes it.
         if compresses && !faults::is_planned() {
-            let (files, waiting) = bounded::<File>(CLOSING_MAX);
+            let (files, waiting) = bounded::<Closing>(STREAMS_MAX);
             let close = move || waiting.into_iter().for_each(drop);
             thread::Builder::new().name("gzip-closer".into()).spawn(close)?;
             closing = Some(files);
@@ -168,7 +170,7 @@ impl Compressor {
             next: 0,
             encoder: None,
             closing: self.closing.clone(),
-            _turn: turn,
+            turn: Some(turn),
         })
     }
 
@@ -209,8 +211,8 @@ pub(crate) struct Gzip {
     end: u64,
     /// Made with the first piece, on the pool: it is large, and HEAD needs none.
     encoder: Option<GzEncoder<Vec<u8>>>,
-    closing: Option<Sender<File>>,
-    _turn: Turn,
+    closing: Option<Sender<Closing>>,
+    turn: Option<Turn>,
 }
 
 /// The right to compress a text; dropped, it is another's.
@@ -266,9 +268,10 @@ impl Source for Gzip {
 
 impl Drop for Gzip {
     fn drop(&mut self) {
-        if let (Some(file), Some(closing)) = (self.file.take(), &self.closing) {
-            // What does not fit comes back with the error, and is closed with it.
-            let _ = closing.try_send(file);
+        let waiting = self.file.take().zip(self.turn.take());
+        if let (Some(waiting), Some(closing)) = (waiting, &self.closing) {
+            // There is room for as many as there are turns.
+            let _ = closing.try_send(waiting);
         }
     }
 }

@@ -179,8 +179,20 @@ fn a_long_text_that_ends_too_soon_is_an_error() {
 }
 
 #[test]
+fn while_no_text_can_be_closed_no_more_of_them_are_opened_than_are_compressed_at_once() {
+    let (closing, waiting) = bounded(STREAMS_MAX);
+    let compressor = Compressor { closing: Some(closing), ..compressor() };
+    let is_streamed = |_: &usize| compressor.stream(opened(&text(10))).is_ok();
+    assert_eq!((0..2 * STREAMS_MAX).filter(is_streamed).count(), STREAMS_MAX);
+    assert_eq!(waiting.len(), STREAMS_MAX, "and whoever drops one does not close it");
+    drop(waiting.recv());
+    assert_eq!((0..2).filter(is_streamed).count(), 1);
+}
+
+#[test]
 fn only_so_many_long_texts_are_compressed_at_once() {
-    let compressor = compressor();
+    // Whoever drops one closes it, at once.
+    let compressor = Compressor { closing: None, ..compressor() };
     let stream = || compressor.stream(opened(&text(10)));
     let mut streams: Vec<_> = (0..STREAMS_MAX).map(|_| stream()).collect();
     assert!(streams.iter().all(Result::is_ok) && stream().is_err());
