@@ -141,7 +141,7 @@ impl FilePart {
     /// Whether the next octets are in memory, without a look: what was found there passes for it,
     /// unless `is_stale`, since its peer has given the kernel time to drop it.
     fn is_known_to_be_at_hand(&self, is_stale: bool) -> bool {
-        self.place == Place::Memory || self.warm > self.next && !is_stale
+        self.warm > self.next && !is_stale
     }
 
     /// Looks where the next `most` octets are; says whether any can be sent without waiting.
