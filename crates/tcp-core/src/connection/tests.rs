@@ -156,7 +156,14 @@ fn who_takes_nothing_is_cut_whatever_the_file_is_on() {
         fadvise(&pages, 0, None, Advice::DontNeed).expect("a hint");
         let Pace { stall, .. } = Pace::default();
         // The first look may find that something has been acknowledged since.
-        let looks = [start + stall, start + 3 * stall].map(|now| turn(&mut connection, now));
+        let looks = [start + stall, start + 3 * stall].map(|now| {
+            let looked = turn(&mut connection, now);
+            if let Some(owing) = &mut connection.owing {
+                // The pool would have taken no time.
+                owing.away = None;
+            }
+            looked
+        });
         assert!(looks.contains(&Turn::Closed), "{looks:?}");
     }
 }
