@@ -211,12 +211,19 @@ fn in_files(connection: &mut Connection<Waits>) -> u64 {
     segments.filter(|it| matches!(it, Segment::File(_))).map(Segment::len).sum()
 }
 
+/// For the next request.
+fn idle() -> Wait {
+    let since = Instant::now();
+    Wait::Idle { since, deadline: since + Duration::from_secs(60) }
+}
+
 #[test]
 fn where_somebody_else_may_be_waited_for_the_pool_alone_reads() {
     let mut file = tempfile::tempfile().expect("a temporary file");
     let octets: Vec<u8> = (0..FETCH_BYTES + 1000).map(|at| (at % 251) as u8).collect();
     file.write_all(&octets).expect("room on the disk");
-    let (mut connection, mut peer) = owing(file, 0..octets.len() as u64, Wait::Close);
+    let (mut connection, mut peer) = owing(file, 0..octets.len() as u64, idle());
+    connection.nudged = false;
     part(&mut connection).place = Place::Distant;
     let held = Arc::downgrade(&part(&mut connection).file);
     for left in [FETCH_BYTES + 1000, 1000] {
@@ -228,7 +235,7 @@ fn where_somebody_else_may_be_waited_for_the_pool_alone_reads() {
     }
     assert_eq!(in_files(&mut connection), 0);
     assert_eq!(held.strong_count(), 1, "nor does the pool close it, which may take long");
-    assert_eq!(turn(&mut connection, Instant::now()), Turn::Closed);
+    assert_eq!(turn(&mut connection, Instant::now()), Turn::Parked);
     assert_eq!(held.strong_count(), 0);
     drop(connection);
     let mut received = Vec::new();
@@ -238,11 +245,7 @@ fn where_somebody_else_may_be_waited_for_the_pool_alone_reads() {
 
 #[test]
 fn a_file_that_is_let_go_of_stays_with_nobody_and_is_not_owed_for() {
-    let (mut connection, _peer) = owing(
-        in_memory(),
-        0..1,
-        Wait::Idle { since: Instant::now(), deadline: Instant::now() + Duration::from_secs(60) },
-    );
+    let (mut connection, _peer) = owing(in_memory(), 0..1, idle());
     connection.nudged = false;
     connection.output = Output::default();
     let file = Arc::new(in_memory());
@@ -257,7 +260,7 @@ fn a_file_that_is_let_go_of_stays_with_nobody_and_is_not_owed_for() {
 
 #[test]
 fn who_takes_a_distant_file_fast_gets_it_in_larger_pieces() {
-    let (mut connection, mut peer) = owing(in_memory(), 0..8 * MIB, Wait::Close);
+    let (mut connection, mut peer) = owing(in_memory(), 0..8 * MIB, idle());
     part(&mut connection).place = Place::Distant;
     let reader = std::thread::spawn(move || {
         std::io::copy(&mut peer, &mut std::io::sink()).expect("it comes")
@@ -271,7 +274,7 @@ fn who_takes_a_distant_file_fast_gets_it_in_larger_pieces() {
                 connection.block();
                 largest = largest.max(left - in_files(&mut connection));
             }
-            Turn::Closed => break,
+            Turn::Parked if connection.output.is_empty() => break,
             _ => std::thread::yield_now(),
         }
     }
