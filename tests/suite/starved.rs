@@ -119,6 +119,24 @@ fn the_idle_make_room_when_there_is_no_descriptor_left() {
     }
 }
 
+/// The file of one answer must not be held while the next one is made.
+#[test]
+fn one_client_asks_for_the_heads_of_more_files_than_there_are_descriptors() {
+    let server = starved_with(&["--head-timeout", "600"]);
+    let mut client = Client::connect(server.addr()).expect("the kernel accepts");
+    client.give_up_after(PATIENCE);
+    let heads: String = (0..CLIENTS)
+        .map(|number| format!("HEAD /{} HTTP/1.1\r\nHost: test\r\n\r\n", path(number)))
+        .collect();
+    client.send(heads.as_bytes()).expect("it is read");
+    for number in 0..CLIENTS {
+        let response = client.response_to(true).unwrap_or_else(|why| panic!("{number}: {why}"));
+        assert_eq!(response.status, 200, "{number}");
+        let length = content(number).len().to_string();
+        assert_eq!(response.field("Content-Length"), Some(length), "{number}");
+    }
+}
+
 /// With nobody else there every file is served.
 fn recovers(server: &Server) {
     let end = Instant::now() + PATIENCE;

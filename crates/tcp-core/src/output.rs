@@ -88,20 +88,11 @@ impl Output {
     /// meanwhile become shorter than `range` resets the connection: the peer must not take other
     /// bytes for the missing ones.
     pub fn file(&mut self, file: Arc<File>, range: Range<u64>) {
-        if range.start >= range.end {
-            self.let_go(file);
-        } else {
+        if range.start < range.end {
             let Range { start, end } = range;
             let part = FilePart { file, next: start, end, warm: start, place: Place::Unknown };
             self.segments.push_back(Segment::File(part));
         }
-    }
-
-    /// Lets go of a file of which nothing is to be sent: to close it may take long, and is done
-    /// where nobody waits for it.
-    pub fn let_go(&mut self, file: Arc<File>) {
-        let part = FilePart { file, next: 0, end: 0, warm: 0, place: Place::Unknown };
-        self.segments.push_back(Segment::File(part));
     }
 
     /// Octets not yet handed to the kernel.

@@ -140,7 +140,6 @@ impl<H: Handler> HttpSession<H> {
         };
         head.write(output.tail());
         if silent {
-            body.leave(output);
             return 0;
         }
         let length = body.len();
@@ -203,7 +202,7 @@ impl<H: Handler> HttpSession<H> {
 fn framing_of(response: &Response, version: Version) -> ResponseFraming {
     match (&response.source, version) {
         _ if response.status.is_bodiless() => ResponseFraming::Unsaid,
-        (None, _) => ResponseFraming::Length(response.body.len()),
+        (None, _) => ResponseFraming::Length(response.content_length()),
         (Some(_), Version::Http11) => ResponseFraming::Chunked,
         (Some(_), Version::Http10) => ResponseFraming::Unsaid,
     }

@@ -18,6 +18,8 @@ pub struct Response {
     pub(crate) body: Body,
     pub(crate) source: Option<SourceBox>,
     pub(crate) reason: Option<&'static str>,
+    /// The length of content that is not here any more, since it will not be sent.
+    unsent: u64,
 }
 
 /// The content of a response. Its length is known before its first octet is sent.
@@ -105,16 +107,6 @@ impl Body {
         }
     }
 
-    /// Leaves it unsent.
-    pub(crate) fn leave(self, output: &mut Output) {
-        match self {
-            Body::Empty | Body::Bytes(_) | Body::Shared(_) => {}
-            // To close it may take long, which a worker must not wait for.
-            Body::File(file, _) => output.let_go(file),
-            Body::Parts(parts) => parts.into_iter().for_each(|part| part.leave(output)),
-        }
-    }
-
     /// Whether there is no content.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -130,6 +122,7 @@ impl Response {
             body: Body::Empty,
             source: None,
             reason: None,
+            unsent: 0,
         }
     }
 
@@ -170,6 +163,7 @@ impl Response {
     /// Sets the content.
     pub fn body(mut self, body: Body) -> Response {
         self.body = body;
+        self.unsent = 0;
         self.source = None;
         self
     }
@@ -181,6 +175,19 @@ impl Response {
         self.body = Body::Empty;
         self.source = Some(SourceBox(Box::new(source)));
         self
+    }
+
+    /// Lets go of content of which nothing will be sent, on the pool thread that has made it: to
+    /// close a file may take long, which a worker must not wait for.
+    pub(crate) fn let_go_unsent(&mut self, is_head: bool) {
+        if is_head || self.body.is_empty() {
+            self.unsent += std::mem::take(&mut self.body).len();
+        }
+    }
+
+    /// The length of the content, whether it will be sent or not.
+    pub(crate) fn content_length(&self) -> u64 {
+        self.body.len() + self.unsent
     }
 
     /// Notes for the log why the request was refused: one word of `[a-z0-9-]`.

@@ -11,7 +11,7 @@ use super::stream::Streaming;
 use super::{Answer, Handler, Request, Response};
 use crate::assembly::CONTINUE;
 use crate::framing::Expectation;
-use crate::{Connection, Event, Framing, Reject, RequestHead, Status};
+use crate::{Connection, Event, Framing, Method, Reject, RequestHead, Status};
 
 /// Responses to pipelined requests are gathered up to this many octets before they are sent.
 const GATHER_BYTES_MAX: u64 = 64 * 1024;
@@ -120,7 +120,11 @@ impl<H: Handler> Session for HttpSession<H> {
                 let accepted = &self.accepted;
                 *answer = asked.parse(&self.shared.config.limits).map(|head| {
                     let request = request(&head, accepted, asked.begun.wall, None);
-                    match handler.answer(&request) {
+                    let mut answer = handler.answer(&request);
+                    if let Answer::Respond(response) = &mut answer {
+                        response.let_go_unsent(head.method == Method::Head);
+                    }
+                    match answer {
                         // There is no content, or it has been thrown away: what comes now is
                         // another request.
                         Answer::Receive(receiver)

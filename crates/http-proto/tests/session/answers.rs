@@ -161,6 +161,42 @@ fn a_record_knows_when_and_how_long() {
     assert_eq!(session.advance(now(3), &mut input, &mut output), Wait::Idle { since, deadline });
 }
 
+/// A worker that closed it could have to wait.
+#[test]
+fn content_of_which_nothing_is_sent_stays_on_the_pool() {
+    use http_proto::server::{Answer, Body, Handler, Http, Request, Response};
+    use std::fs::File;
+    use std::sync::{Arc, Mutex, Weak};
+    use tcp_core::{Accepted, Input, Now, Output, Service, Session, Wait};
+
+    struct Held(Arc<Mutex<Weak<File>>>);
+    impl Handler for Held {
+        fn answer(&self, request: &Request<'_>) -> Answer {
+            let manifest = File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+            let file = Arc::new(manifest.expect("this crate has a manifest"));
+            *self.0.lock().expect("no panic") = Arc::downgrade(&file);
+            let range = if request.head.target.path() == Some("/empty") { 7..7 } else { 1..8 };
+            Response::new(http_proto::Status::OK).body(Body::File(file, range)).into()
+        }
+    }
+    for (text, length, held) in [(head("/file"), 7, 0), (get("/empty"), 0, 0), (get("/file"), 7, 1)]
+    {
+        let file = Arc::default();
+        let accepted =
+            Accepted { peer: ([0; 4], 1000).into(), local: ([0; 4], 80).into(), worker: 0 };
+        let mut session = Http::new(Held(Arc::clone(&file))).open(&accepted);
+        let now = Now { instant: start(), wall: std::time::UNIX_EPOCH, stopping: false };
+        let (mut input, mut output) = (Input::new(text.as_bytes(), false), Output::default());
+        assert_eq!(session.advance(now, &mut input, &mut output), Wait::Pool);
+        session.block();
+        assert_eq!(file.lock().expect("no panic").strong_count(), held, "{text}");
+        session.advance(now, &mut input, &mut output);
+        let sent = output.into_bytes().expect("it can be read");
+        let sent = String::from_utf8(sent).expect("text");
+        assert!(sent.contains(&format!("\r\nContent-Length: {length}\r\n")), "{sent}");
+    }
+}
+
 /// One instant for all of a test.
 fn start() -> std::time::Instant {
     static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();

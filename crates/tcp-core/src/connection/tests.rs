@@ -244,21 +244,6 @@ fn where_somebody_else_may_be_waited_for_the_pool_alone_reads() {
 }
 
 #[test]
-fn a_file_that_is_let_go_of_stays_with_nobody_and_is_not_owed_for() {
-    let (mut connection, _peer) = owing(in_memory(), 0..1, idle());
-    connection.nudged = false;
-    connection.output = Output::default();
-    let file = Arc::new(in_memory());
-    let held = Arc::downgrade(&file);
-    connection.output.tail().extend_from_slice(b"head");
-    connection.output.let_go(file);
-    connection.output.tail().extend_from_slice(b"more");
-    assert_eq!(turn(&mut connection, Instant::now()), Turn::Parked);
-    assert_eq!((held.strong_count(), connection.output.is_empty()), (0, true));
-    assert!(connection.owing.is_none());
-}
-
-#[test]
 fn who_takes_a_distant_file_fast_gets_it_in_larger_pieces() {
     let (mut connection, mut peer) = owing(in_memory(), 0..8 * MIB, idle());
     part(&mut connection).place = Place::Distant;
