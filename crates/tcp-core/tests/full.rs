@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 use support::{LONG, Script, Serving, alone, entries, eventually, limits, many_descriptors};
-use support::{pattern, read, read_all, read_exactly, script, serve};
-use tcp_core::{Accepted, Input, Limits, NoRoom, Now, Output, Service, Wait};
+use support::{pattern, read, read_all, read_exactly, read_until_reset, script, serve};
+use tcp_core::{Accepted, Input, Limits, NoRoom, Now, Output, Pace, Service, Wait};
 
 /// What is told to those for whom there is no room.
 const TOLD: &[u8] = b"no room";
@@ -298,23 +298,45 @@ fn a_stop_ends_in_the_middle_of_it() {
     }
 }
 
-#[test]
-fn who_goes_with_much_to_take_is_not_left_to_the_kernel() {
-    const HANDED_OVER: usize = 60_000;
-    let answer: Arc<[u8]> = pattern(HANDED_OVER).into();
-    let server = serve(Limits { connections: 1, ..limits() }, move |_: &Accepted| {
+/// A full server of one connection that has been handed over so many octets, and who has yet to
+/// take them.
+fn with_much_to_take(octets: usize, pace: Pace) -> (Serving, TcpStream) {
+    let answer: Arc<[u8]> = pattern(octets).into();
+    let linger = Duration::from_millis(100);
+    let limits = Limits { connections: 1, pace, linger, ..limits() };
+    let server = serve(limits, move |_: &Accepted| {
         let mut answer = Some(Arc::clone(&answer));
         script(move |now: Now, _: &mut Input<'_>, output: &mut Output| {
             if now.stopping {
                 return Wait::Close;
             }
             answer.take().into_iter().for_each(|answer| output.share(answer));
-            Wait::Idle { since: now.instant, deadline: now.instant + 2 * LONG }
+            Wait::Idle { since: now.instant, deadline: now.instant + 4 * LONG }
         })
     });
     let first = server.connect_tiny();
     first.peek(&mut [0]).expect("it is answered, and idle");
-    let mut next = server.connect();
-    read_exactly(&mut next, HANDED_OVER);
-    server.forgets(&first);
+    (server, first)
+}
+
+#[test]
+fn who_has_much_to_take_makes_no_room_and_gets_all() {
+    const HANDED_OVER: usize = 60_000;
+    let pace = Pace { stall: 4 * LONG, rate: 0, grace: LONG };
+    let (server, mut first) = with_much_to_take(HANDED_OVER, pace);
+    for _ in 0..3 {
+        assert_eq!(server.connect().read(&mut [0]).unwrap_or(0), 0, "there is no room");
+    }
+    assert_eq!(read_all(&mut first), pattern(HANDED_OVER));
+    // Nothing followed, and so there is room.
+    eventually("there is room", || server.connect().read(&mut [0]).is_ok_and(|count| count == 1));
+}
+
+#[test]
+fn who_has_much_to_take_and_takes_nothing_makes_room_in_the_end() {
+    const HANDED_OVER: usize = 60_000;
+    let pace = Pace { stall: Duration::from_millis(300), rate: 0, grace: LONG };
+    let (server, mut first) = with_much_to_take(HANDED_OVER, pace);
+    eventually("there is room", || server.connect().read(&mut [0]).is_ok_and(|count| count == 1));
+    assert!(read_until_reset(&mut first) < HANDED_OVER);
 }

@@ -149,7 +149,8 @@ const HANDED_OVER: usize = 60_000;
 fn handing_over(octets: usize, time: Duration) -> (Serving, Receiver<u64>) {
     let answer: Arc<[u8]> = pattern(octets).into();
     let (sender, endings) = unbounded();
-    let limits = Limits { linger: Duration::from_millis(100), ..stall(time) };
+    let linger = Duration::from_millis(100);
+    let limits = Limits { linger, ..stall(time) };
     let server = serve(limits, move |_: &Accepted| {
         let (answer, sender) = (Arc::clone(&answer), sender.clone());
         script(move |_: Now, _: &mut Input<'_>, output: &mut Output| {
@@ -192,6 +193,20 @@ fn who_has_taken_all_is_let_go_though_it_stays() {
     let mut client = server.connect();
     assert_eq!(support::read_all(&mut client), pattern(HANDED_OVER));
     assert_eq!(endings.recv_timeout(LONG), Ok(0));
+}
+
+#[test]
+fn who_has_ended_is_told_of_the_end_behind_the_last_octet() {
+    let is_told = || {
+        let (server, endings) = handing_over(HANDED_OVER, 10 * LONG);
+        let mut client = server.connect_tiny();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        // By then the next look is some way off, and would be what tells.
+        thread::sleep(Duration::from_millis(200));
+        assert_eq!(support::read_all(&mut client), pattern(HANDED_OVER));
+        endings.is_empty()
+    };
+    assert!((0..10).any(|_| is_told()), "only the close tells of it");
 }
 
 #[test]

@@ -45,6 +45,11 @@ impl<S: Session> Connection<S> {
         }
     }
 
+    /// Its session is asked nothing more: it ends once its peer has taken what there is.
+    pub(crate) fn finish(&mut self) {
+        self.wait = Wait::Close;
+    }
+
     /// [`Wait::Close`], all sent: the connection is left to the kernel, but not with much to take.
     /// The kernel bounds neither how many it has like that nor how slowly they take it, and no
     /// limit would count them. Their peers have to keep pace as any other.
@@ -58,6 +63,10 @@ impl<S: Session> Connection<S> {
         if self.takes_too_little(lent) {
             self.wait = Wait::Abort;
             return Turn::Closed;
+        }
+        if self.ended && self.owing.is_none() {
+            // Only a close would have told the peer of the end, and that is put off.
+            let _ = self.socket.shutdown(Shutdown::Write);
         }
         let now = lent.now.instant;
         let owing = self.owing.get_or_insert_with(|| Owing::from(now, known));

@@ -26,9 +26,17 @@ impl<S: Service> Worker<S> {
                 connection.idle_since() == Some(since) && connection.is_silent()
             });
             if let Some(connection) = idle {
-                // Left to the kernel, such ones could become as many as come.
                 if connection.much_to_take().is_some() {
-                    connection.give_up();
+                    // It is being served, as far as its peer can tell. Nothing follows, so that it
+                    // ends when that has taken all, or too little. (Closed, it would be left to the
+                    // kernel, where such ones could become as many as come.)
+                    connection.finish();
+                    slot.idle_since = None;
+                    if !slot.queued {
+                        slot.queued = true;
+                        ledger.run.push_back(token);
+                    }
+                    continue;
                 }
                 self.settle(ledger, token, Turn::Closed, now);
                 return Ok(());
