@@ -29,15 +29,18 @@ impl Killed {
 
     fn stops(&mut self) {
         self.signal(Signal::TERM);
+        assert_eq!(self.status(), Some(0));
+    }
+
+    fn status(&mut self) -> Option<i32> {
         let end = Instant::now() + PATIENCE;
-        let status = loop {
+        loop {
             match self.0.try_wait().expect("a child can be waited for") {
-                Some(status) => break status,
-                None => assert!(Instant::now() < end, "it does not stop"),
+                Some(status) => break status.code(),
+                None => assert!(Instant::now() < end, "it does not end"),
             }
             thread::sleep(Duration::from_millis(5));
-        };
-        assert_eq!(status.code(), Some(0));
+        }
     }
 }
 
@@ -122,7 +125,7 @@ fn a_full_pipe_for_standard_error_holds_up_neither_clients_nor_the_stop() {
 }
 
 #[test]
-fn a_server_starts_though_nobody_reads_what_it_says() {
+fn a_server_starts_though_nobody_reads_what_it_says_and_tells_at_the_end_what_was_lost() {
     let (mut reader, writer) = pipe().unwrap();
     fill(&writer);
     let root = tempfile::tempdir().unwrap();
@@ -131,16 +134,60 @@ fn a_server_starts_though_nobody_reads_what_it_says() {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(writer).current_dir(root.path());
     let mut server = Killed(command.spawn().unwrap());
     drop(command); // and with it the end that is written to
+    let log = root.path().join("log");
+    let appears = || {
+        let end = Instant::now() + PATIENCE;
+        while !log.exists() {
+            assert!(Instant::now() < end, "it does not start");
+            thread::sleep(Duration::from_millis(5));
+        }
+    };
     // Signals are caught before the log is made; acted on, after the announcement.
-    let end = Instant::now() + PATIENCE;
-    while !root.path().join("log").exists() {
-        assert!(Instant::now() < end, "it does not start");
-        thread::sleep(Duration::from_millis(5));
-    }
-    server.stops();
+    appears();
+    std::fs::remove_file(&log).unwrap();
+    server.signal(Signal::HUP);
+    appears();
+    server.signal(Signal::TERM);
     let mut said = String::new();
     reader.read_to_string(&mut said).unwrap();
-    assert!(said.bytes().all(|octet| octet == b'x'), "there was no room");
+    assert_eq!(server.status(), Some(0));
+    let told = said.trim_start_matches('x');
+    let told = told.strip_prefix("httpd: lines lost here, as nobody read standard error: ");
+    let lost: u32 = told.and_then(|told| told.trim_end().parse().ok()).expect(&said);
+    assert!(lost >= 5, "all of the announcement: {lost}");
+}
+
+#[test]
+fn why_a_start_failed_is_read_whole_by_who_comes_to_a_full_pipe_late() {
+    // The longest is more than a pipe holds.
+    for (length, end) in [
+        (20, " - try: httpd . to serve the current one\n"),
+        (6_000, "': file name too long\n"),
+        (100_000, "': file name too long\n"),
+    ] {
+        let (mut reader, writer) = pipe().unwrap();
+        fill(&writer);
+        let name = "/".to_owned() + &"n".repeat(length);
+        let mut command = Command::new(binary());
+        command.arg(&name).stdin(Stdio::null()).stdout(Stdio::null()).stderr(writer);
+        let mut server = Killed(command.spawn().unwrap());
+        drop(command);
+        let mut said = String::new();
+        reader.read_to_string(&mut said).unwrap();
+        assert_eq!(server.status(), Some(1));
+        let why = said.trim_start_matches('x');
+        assert!(why.starts_with("httpd: ") && why.contains(&name), "{length}: {why}");
+        assert!(why.ends_with(end), "{length}: {why}");
+    }
+}
+
+#[test]
+fn a_start_that_failed_ends_though_nobody_ever_reads_why() {
+    let (_reader, writer) = pipe().unwrap();
+    fill(&writer);
+    let mut command = Command::new(binary());
+    command.arg("/does/not/exist").stdin(Stdio::null()).stdout(Stdio::null()).stderr(writer);
+    assert_eq!(Killed(command.spawn().unwrap()).status(), Some(1));
 }
 
 #[test]

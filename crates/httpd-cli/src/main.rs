@@ -49,7 +49,11 @@ fn main() -> ExitCode {
     };
     init_log(args.verbose);
     match serve::run(&args, &typed) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            // How many lines have been lost, if any.
+            stderr::say_last("");
+            ExitCode::SUCCESS
+        }
         // Causes behind it, never a backtrace.
         Err(error) => fail(1, format_args!("{error:#}")),
     }
@@ -57,12 +61,12 @@ fn main() -> ExitCode {
 
 /// Says why it is over, in one sentence with a way out.
 fn fail(status: u8, why: impl Display) -> ExitCode {
-    stderr::say(&format!("httpd: {why}\n"));
+    stderr::say_last(&format!("httpd: {why}\n"));
     ExitCode::from(status)
 }
 
 /// What the server has to say while it runs goes to standard error, a line each; panics as well. No
-/// thread waits for its reader.
+/// thread that serves waits for its reader.
 fn init_log(verbose: bool) {
     let level = if verbose { log::LevelFilter::Debug } else { log::LevelFilter::Warn };
     let config = simplelog::ConfigBuilder::new()

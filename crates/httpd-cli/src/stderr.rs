@@ -2,17 +2,18 @@
 //!
 //! The threads that serve write here. One that waited for the reader of a full pipe, or of a
 //! terminal that was stopped, would keep all its connections waiting, and with the first worker
-//! everybody who comes.
+//! everybody who comes. Only what is said last, when nobody is served any more, waits for a reader.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags, fstat};
-use rustix::io::{retry_on_intr, write};
+use rustix::io::{Errno, retry_on_intr, write};
 use rustix::termios::isatty;
 
 /// The most octets that are written at once, the end of the line included: what PIPE_BUF is on
@@ -22,6 +23,11 @@ const PIECE_MAX: usize = 4096;
 
 /// What a line that is longer ends with.
 const CUT: &[u8] = b"...\n";
+
+/// How long what is said last waits for a reader, in all. One that is only busy comes long before;
+/// where there is none, the end is hardly later for it: with the five seconds that the access log
+/// may take it is before the ten after which Docker, the least patient, kills what it stops.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 static SINK: LazyLock<Mutex<Sink>> = LazyLock::new(|| Mutex::new(Sink::new(io::stderr())));
 
@@ -67,6 +73,14 @@ pub(crate) fn say(text: &str) {
     }
 }
 
+/// Says the last there is to say, which may be nothing, after how many lines have been lost. All of
+/// it, however long; waits for a reader, but no more than a second, nor after a signal.
+///
+/// Only for when nobody is served any more.
+pub(crate) fn say_last(text: &str) {
+    lock(&SINK).finish(text, LAST_WAIT);
+}
+
 fn lock(sink: &Mutex<Sink>) -> std::sync::MutexGuard<'_, Sink> {
     sink.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -91,12 +105,8 @@ impl Sink {
 
     /// Writes `lines`, or drops and counts them; before them how many have been lost.
     fn put(&mut self, lines: &[u8]) {
-        if self.lost > 0 {
-            let count = self.lost;
-            let told = format!("httpd: lines lost here, as nobody read standard error: {count}\n");
-            if self.written(told.as_bytes()) {
-                self.lost = 0;
-            }
+        if self.lost > 0 && self.written(told(self.lost).as_bytes()) {
+            self.lost = 0;
         }
         if self.lost > 0 || !self.written(lines) {
             let count = lines.iter().filter(|&&octet| octet == b'\n').count();
@@ -118,7 +128,7 @@ impl Sink {
             }
         }
         let mut done = 0;
-        while done < piece.len() && is_writable(&self.out) {
+        while done < piece.len() && is_writable(&self.out, Duration::ZERO) {
             match retry_on_intr(|| write(&self.out, &piece[done..])) {
                 Ok(count @ 1..) => done += count,
                 Ok(0) | Err(_) => break,
@@ -128,6 +138,32 @@ impl Sink {
         self.torn = if done > 0 { done < piece.len() } else { self.torn };
         done == piece.len()
     }
+
+    /// Writes how many lines have been lost and then `text`; waits for room no longer than `most`.
+    fn finish(&mut self, text: &str, most: Duration) {
+        let end = Instant::now() + most;
+        let lead = if self.torn { "\n" } else { "" };
+        let lost = if self.lost > 0 { told(self.lost) } else { String::new() };
+        let all = [lead, &lost, text].concat();
+        let mut rest = all.as_bytes();
+        while !rest.is_empty() {
+            let left = end.saturating_duration_since(Instant::now());
+            if !is_writable(&self.out, left) {
+                break;
+            }
+            match write(&self.out, &rest[..rest.len().min(PIECE_MAX)]) {
+                Ok(count @ 1..) => rest = &rest[count..],
+                // `poll` has promised too much.
+                Err(Errno::AGAIN) if !left.is_zero() => {}
+                Ok(0) | Err(_) => break,
+            }
+        }
+        (self.lost, self.torn) = (0, !rest.is_empty());
+    }
+}
+
+fn told(lost: u64) -> String {
+    format!("httpd: lines lost here, as nobody read standard error: {lost}\n")
 }
 
 /// The first octets, at most `most`, and no part of a character.
@@ -137,10 +173,11 @@ fn beginning(line: &[u8], most: usize) -> &[u8] {
     &line[..end.min(line.len())]
 }
 
-/// Whether a write would not wait. What has an error is not waited for either.
-fn is_writable(out: impl AsFd) -> bool {
+/// Whether a write would not wait, at the latest after `most` or before a signal comes. What has an
+/// error is not waited for either.
+fn is_writable(out: impl AsFd, most: Duration) -> bool {
     let mut asked = [PollFd::new(&out, PollFlags::OUT)];
-    poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) == Ok(1)
+    Timespec::try_from(most).is_ok_and(|most| poll(&mut asked, Some(&most)) == Ok(1))
 }
 
 /// The same pipe or terminal, opened anew: with `O_NONBLOCK`, which whoever else has the other one
@@ -225,6 +262,50 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_said_last_comes_whole_from_a_full_pipe_after_the_number_of_lines_that_were_lost() {
+        for polled in [false, true] {
+            // More than a pipe holds.
+            for last in ["".into(), "why\n".into(), "l".repeat(6000) + "\n", "l".repeat(200_000)] {
+                let (mut sink, mut reader) = piped(polled);
+                while sink.lost < 3 {
+                    sink.put(b"line\n");
+                }
+                let text = last.clone();
+                let ending = thread::spawn(move || sink.finish(&text, Duration::from_secs(60)));
+                let mut all = String::new();
+                reader.read_to_string(&mut all).unwrap();
+                ending.join().unwrap();
+                let expected =
+                    format!("\nhttpd: lines lost here, as nobody read standard error: 3\n{last}");
+                assert!(all.ends_with(&expected), "{polled} {} of {}", all.len(), last.len());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_said_last_waits_for_a_reader_that_never_comes_as_long_as_it_may() {
+        for (polled, fills) in [(false, false), (false, true), (true, false), (true, true)] {
+            without_waiting(move || {
+                let (mut sink, _reader) = piped(polled);
+                while fills && sink.lost == 0 {
+                    sink.put(b"line\n");
+                }
+                let (start, most) = (Instant::now(), Duration::from_millis(20));
+                sink.finish(&"l".repeat(200_000), most);
+                assert!(start.elapsed() >= most, "{polled} {fills}");
+            });
+        }
+    }
+
+    #[test]
+    fn where_nothing_was_lost_and_nothing_is_left_to_say_the_end_is_silent() {
+        let (mut sink, reader) = piped(false);
+        sink.put(b"line\n");
+        sink.finish("", Duration::from_secs(60));
+        assert_eq!(read_to_end(sink, reader), "line\n");
+    }
+
     /// Of what it takes, a terminal takes any number of octets.
     #[test]
     fn a_terminal_that_nobody_reads_is_not_waited_for() {
@@ -237,12 +318,14 @@ mod tests {
             let mut options = OpenOptions::new();
             options.write(true).custom_flags(OFlags::NOCTTY.bits().cast_signed());
             let out = options.open(name.to_str().unwrap()).unwrap();
-            let sink = without_waiting(move || {
+            let lost = without_waiting(move || {
                 let mut sink = Sink::new(out);
                 (0..20_000).for_each(|_| sink.put(line.as_bytes()));
-                sink
+                let lost = sink.lost;
+                sink.finish(&line, Duration::from_millis(1));
+                lost
             });
-            assert!(sink.lost > 0, "{length}");
+            assert!(lost > 0, "{length}");
         }
     }
 
@@ -262,6 +345,7 @@ mod tests {
             drop(reader);
             (0..3).for_each(|_| sink.put(b"line\n"));
             assert_eq!(sink.lost, 3);
+            without_waiting(move || sink.finish("last\n", Duration::from_secs(3600)));
         }
     }
 
