@@ -12,7 +12,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ use page::{Answer, Form, Page};
 use shelf::{Dependencies, Limits, Shelf};
 use watch::Watch;
 
+mod gone;
 mod marks;
 mod page;
 mod shelf;
@@ -49,7 +50,7 @@ pub struct CacheLimits {
     pub bytes: usize,
     /// Paths.
     pub paths: usize,
-    /// Open files.
+    /// Open files, with those that are let go of and not closed yet.
     pub files: usize,
 }
 
@@ -200,12 +201,20 @@ impl Hot {
         let unchanged = !shelf.catch_up_with(&depends);
         match page {
             Some(page) if unchanged => {
-                shelf.insert(asked.as_bytes(), page, depends, request.now);
+                if !shelf.insert(asked.as_bytes(), page, depends, request.now) {
+                    shelf.note_failure(asked.as_bytes(), request.now);
+                }
             }
             _ => {
                 shelf.release(&depends);
                 shelf.note_failure(asked.as_bytes(), request.now);
             }
+        }
+        if faults::is_planned() {
+            let closed = gone::close(shelf.gone.take());
+            shelf.gone.note_closed(closed);
+        } else if shelf.calls_for_closing() {
+            self.helper.ring();
         }
         if let Some(cold) = cold {
             self.helper.warm(cold);
@@ -357,7 +366,7 @@ impl Keeping<'_> {
 struct Helper {
     /// Paths to look at, so that the kernel has them in memory.
     cold: Mutex<Vec<RelPath>>,
-    /// Rung when there is one.
+    /// Rung when there is one, or much to close.
     bell: OwnedFd,
 }
 
@@ -367,9 +376,14 @@ impl Helper {
         let Ok(mut cold) = self.cold.try_lock() else { return };
         if cold.len() < COLD_MAX {
             cold.push(path);
-            // A full counter is a bell that rings already.
-            let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+            self.ring();
         }
+    }
+
+    /// Wakes the thread.
+    fn ring(&self) {
+        // A full counter is a bell that rings already.
+        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
     }
 
     /// The thread. After a change it takes out what is out of date although nobody asks, so that a
@@ -398,10 +412,10 @@ impl Helper {
             let Some(shelves) = shelves.upgrade() else { return };
             floods += u32::from(changes);
             let sweeps = floods == FLOODS || !(changes || rings);
-            for shelf in &*shelves.0 {
+            for shared in &*shelves.0 {
                 // After a panic nothing in it can be relied upon.
-                let mut shelf = shelf.lock().unwrap_or_else(|poisoned| {
-                    shelf.clear_poison();
+                let mut shelf = shared.lock().unwrap_or_else(|poisoned| {
+                    shared.clear_poison();
                     let mut shelf = poisoned.into_inner();
                     shelf.clear();
                     shelf
@@ -410,10 +424,11 @@ impl Helper {
                 if sweeps {
                     shelf.sweep();
                 }
-                let gone = shelf.take_gone();
+                let pages = shelf.gone.take();
                 drop(shelf);
-                // To close the last descriptor of a removed file can take long.
-                drop(gone);
+                let closed = gone::close(pages);
+                let mut shelf = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                shelf.gone.note_closed(closed);
             }
             if sweeps {
                 floods = 0;

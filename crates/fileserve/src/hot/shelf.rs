@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use http_proto::server::Tick;
 
+use super::gone::Gone;
 use super::marks::Marks;
 use super::page::Page;
 use super::watch::{Change, Watch, WatchId};
@@ -15,10 +16,6 @@ const LOOKS_MAX: usize = 64;
 
 /// What an entry takes beside its page: names, numbers, places in tables.
 const ENTRY_BYTES: usize = 512;
-
-/// How many open files that are not kept any more may wait to be closed elsewhere. Until then no
-/// more are kept.
-const GONE_MAX: usize = 1024;
 
 /// How many directories are watched at most.
 const DIRECTORIES_MAX: usize = 8192;
@@ -47,8 +44,8 @@ pub(super) struct Shelf {
     asked_for: Marks,
     /// What could not be kept, and in which tenth of a second.
     failed: Marks,
-    /// Pages with open files that have been taken out.
-    gone: Vec<Page>,
+    /// What has been taken out, with open files.
+    pub(super) gone: Gone,
 }
 
 /// Bounds of one shelf.
@@ -58,8 +55,16 @@ pub(super) struct Limits {
     pub(super) bytes: usize,
     /// Pages.
     pub(super) pages: usize,
-    /// Open files.
+    /// Open files, with those that are not kept any more and not closed yet.
     pub(super) files: usize,
+}
+
+impl Limits {
+    /// How many of the open files may only be such as are not kept any more, so that there is room
+    /// for another one before they are closed.
+    fn spare_files(&self) -> usize {
+        self.files.div_ceil(4)
+    }
 }
 
 #[derive(Debug)]
@@ -131,7 +136,7 @@ impl Shelf {
             hand: 0,
             asked_for: Marks::default(),
             failed: Marks::default(),
-            gone: Vec::new(),
+            gone: Gone::default(),
         }
     }
 
@@ -328,7 +333,7 @@ impl Shelf {
     /// asked for before not long ago, so that whoever asks for everything once takes nobody's room.
     /// Not where it has just come to nothing, since trying costs more than to go without.
     pub(super) fn admits(&mut self, path: &[u8], now: SystemTime) -> bool {
-        if self.failed.holds(path, tenth(now)) || self.gone.len() >= GONE_MAX {
+        if self.failed.holds(path, tenth(now)) {
             return false;
         }
         let has_room =
@@ -354,11 +359,14 @@ impl Shelf {
     /// Lets what has not been asked for lately go, until there is room for a page that takes so
     /// much.
     fn make_room(&mut self, bytes: usize, files: usize) -> bool {
-        if files > self.limits.files {
+        let files_max = self.limits.files - self.limits.spare_files();
+        // To let go of one closes nothing yet.
+        let has_descriptors = self.files + self.gone.files() + files <= self.limits.files;
+        if files > files_max || files > 0 && !has_descriptors {
             return false;
         }
         for _ in 0..LOOKS_MAX {
-            let has_files = self.files + files <= self.limits.files;
+            let has_files = self.files + files <= files_max;
             let has_room =
                 self.bytes + bytes <= self.limits.bytes && self.places.len() < self.limits.pages;
             if has_files && has_room {
@@ -384,16 +392,17 @@ impl Shelf {
         self.places.remove(&entry.path);
         self.free.push(place);
         self.bytes -= entry.bytes;
-        self.files -= entry.page.files();
         self.release_for(&entry.depends, Some(place));
-        if entry.page.files() > 0 && self.gone.len() < GONE_MAX {
-            self.gone.push(entry.page);
+        self.files -= entry.page.files();
+        if entry.page.files() > 0 {
+            self.gone.put(entry.page);
         }
     }
 
-    /// Pages with open files that have been taken out; to drop them can take long.
-    pub(super) fn take_gone(&mut self) -> Vec<Page> {
-        std::mem::take(&mut self.gone)
+    /// Whether there is so much to close that there may soon be no room for more; once, until it is
+    /// taken.
+    pub(super) fn calls_for_closing(&mut self) -> bool {
+        self.gone.calls_for_closing(self.limits.spare_files() / 2)
     }
 
     /// Stops watching what a page that is not kept after all would have depended on.

@@ -429,6 +429,46 @@ fn what_is_kept_has_bounds() {
     site.files.hot.shelves.0[0].lock().expect("nobody panics").empty();
 }
 
+/// However many are asked for: what the cache holds open is taken from nobody else.
+#[test]
+fn no_more_files_are_open_than_may_be_kept_with_those_that_are_let_go_of() {
+    const FILES_MAX: usize = 8;
+    let mut site = Site::with(CacheLimits { bytes: 1 << 24, paths: 1_000, files: FILES_MAX });
+    if !site.keeps() {
+        return;
+    }
+    let names: Vec<_> = (0..50).map(|number| format!("{number}.bin")).collect();
+    for name in &names {
+        site.write(name, &"x".repeat(70_000));
+    }
+    site.write("short.bin", "short");
+    let open = || {
+        let links = fs::read_dir("/proc/self/fd").expect("proc").flatten();
+        let files = links.filter_map(|link| fs::read_link(link.path()).ok());
+        files.filter(|path| path.starts_with(site.home.path()) && path != site.home.path()).count()
+    };
+    site.warm("/0.bin");
+    let mut most = 0;
+    for _ in 0..4 {
+        for name in &names {
+            site.get(&format!("/{name}"));
+            most = most.max(open());
+        }
+    }
+    assert!((1..=FILES_MAX).contains(&most), "{most}");
+    // All are replaced, and more than once, while short ones have room all along.
+    for name in names.iter().take(2 * FILES_MAX) {
+        site.warm(&format!("/{name}"));
+    }
+    assert_eq!(site.warm("/short.bin"), "short");
+    // So they are by changes, as many as there are.
+    for name in &names {
+        fs::remove_file(site.path(name)).expect("removed");
+        site.get("/short.bin");
+        assert!(open() <= FILES_MAX);
+    }
+}
+
 /// What the kernel watches for a shelf, by its own account: which, and whether as directories.
 fn watched_by_kernel(shelf: &Shelf) -> BTreeSet<(i32, bool)> {
     let descriptor = shelf.watch.descriptor().as_raw_fd();
