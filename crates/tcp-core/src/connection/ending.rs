@@ -45,9 +45,10 @@ impl<S: Session> Connection<S> {
         }
     }
 
-    /// Its session is asked nothing more: it ends once its peer has taken what there is.
+    /// Its session is asked nothing more: it ends once its peer has taken what there is. That does
+    /// not know, and may send more, which must not be met by a reset.
     pub(crate) fn finish(&mut self) {
-        self.wait = Wait::Close;
+        self.wait = Wait::Linger;
     }
 
     /// [`Wait::Close`], all sent: the connection is left to the kernel, but not with much to take.
