@@ -18,7 +18,11 @@ const OWED: usize = 8 * 1024 * 1024;
 
 /// A server that owes every connection 8 MiB, and how many octets each had not been sent.
 fn owing(limits: Limits) -> (Serving, Receiver<u64>) {
-    let answer: Arc<[u8]> = pattern(OWED).into();
+    answering(OWED, limits)
+}
+
+fn answering(octets: usize, limits: Limits) -> (Serving, Receiver<u64>) {
+    let answer: Arc<[u8]> = pattern(octets).into();
     let (sender, endings) = unbounded();
     let server = serve(limits, move |_: &Accepted| {
         let (answer, sender) = (Arc::clone(&answer), sender.clone());
@@ -147,19 +151,8 @@ const HANDED_OVER: usize = 60_000;
 /// A server that hands an answer over to the kernel and is done, and how many octets of each had
 /// not been sent.
 fn handing_over(octets: usize, time: Duration) -> (Serving, Receiver<u64>) {
-    let answer: Arc<[u8]> = pattern(octets).into();
-    let (sender, endings) = unbounded();
     let linger = Duration::from_millis(100);
-    let limits = Limits { linger, ..stall(time) };
-    let server = serve(limits, move |_: &Accepted| {
-        let (answer, sender) = (Arc::clone(&answer), sender.clone());
-        script(move |_: Now, _: &mut Input<'_>, output: &mut Output| {
-            output.share(Arc::clone(&answer));
-            Wait::Close
-        })
-        .on_closed(move |unsent| sender.send(unsent).expect("the test still runs"))
-    });
-    (server, endings)
+    answering(octets, Limits { linger, ..stall(time) })
 }
 
 #[test]
